@@ -1,0 +1,7 @@
+export interface LockOptions {
+  path: string;
+  /** Called once, when another live process is found to hold the lock. */
+  onWait?: (holderPid: number) => void;
+}
+/** Runs `action` while holding the lock; waits as long as another live process holds it. */
+export function withLock<T>(options: LockOptions, action: () => Promise<T>): Promise<T>;
