@@ -42,6 +42,13 @@ export const packages: readonly IForbiddenRuleType[] = [
     remedy: 'vitest and fast-check belong to tests: move this code into a *.test.ts file or under test/.',
   }),
   ban({
+    name: 'process-is-not-imported',
+    from: { path: '^(?:mesh|services|gen|cli|sdk)/' },
+    to: { path: '^process$', dependencyTypes: ['core'] },
+    remedy:
+      'Name process plainly where it is allowed (main.ts, mesh/runtime): imported, the linter would miss its uses.',
+  }),
+  ban({
     name: 'no-test-code-in-production',
     from: { path: '^(?:mesh|services|gen|cli|sdk)/', pathNot: testFile },
     to: { path: ['^(?:test|dev|bench)/', testFile] },
