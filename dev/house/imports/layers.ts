@@ -77,20 +77,20 @@ export const typeOnly: readonly IForbiddenRuleType[] = [
   ban({
     name: 'domain-types-only',
     from: { path: '^services/[^/]+/domain/', pathNot: testFile },
-    to: { path: domainTypes, dependencyTypesNot: typeImport },
+    to: { path: domainTypes, dependencyTypesNot: typeImport, couldNotResolve: false },
     remedy:
       'Domain names types of mesh/mandate and mesh/time, never their code: `import type`, and take the value as a parameter.',
   }),
   ban({
     name: 'ports-types-only',
     from: { path: '^services/[^/]+/ports/', pathNot: testFile },
-    to: { dependencyTypesNot: typeImport },
+    to: { dependencyTypesNot: typeImport, couldNotResolve: false },
     remedy: 'A port is a promise without code: use `import type`.',
   }),
   ban({
     name: 'flows-mesh-types-only',
     from: { path: '^services/[^/]+/flows/', pathNot: testFile },
-    to: { path: '^mesh/', pathNot: pure, dependencyTypesNot: typeImport },
+    to: { path: '^mesh/', pathNot: pure, dependencyTypesNot: typeImport, couldNotResolve: false },
     remedy:
       'A flow runs code of mesh failure, canonical, ids and authority alone: `import type` for the rest, and take the behaviour from deps.',
   }),

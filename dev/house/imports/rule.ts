@@ -39,7 +39,11 @@ export function only(layer: Layer): IForbiddenRuleType[] {
     severity: 'error',
     comment: layer.remedy,
     from,
-    to: { pathNot: [...allow], couldNotResolve: false, ...(layer.builtins === true ? { dependencyTypesNot: ['core'] } : {}) },
+    to: {
+      pathNot: [...allow],
+      couldNotResolve: false,
+      ...(layer.builtins === true ? { dependencyTypesNot: ['core'] } : {}),
+    },
   });
   return [
     rule(layer.name, { path: layer.from, pathNot: testFile }, layer.allow),
