@@ -114,7 +114,7 @@ test.each(['linux-x64', 'linux-arm64', 'darwin-x64', 'darwin-arm64'])('pins a re
 test(
   'starts an OPA that answers only to its token and bounds what it reads',
   async () => {
-    const token = 'the token of this test';
+    const token = 'the-token-of-this-test';
     running = await startOpa({
       dataDirectory: join(folder, 'data'),
       logFile: join(folder, 'opa.log'),
