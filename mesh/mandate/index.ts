@@ -1,0 +1,20 @@
+// Mandates: parse, verify, write, and what a revocation can hit.
+//
+//   const keys = createJwksCache({ fetchJwks, clock });
+//   const verifier = createMandateVerifier({ issuer, keys, clock });
+//   const mandate = verifier.recall(token) ?? (await verifier.verify(token));      // Failure invalid_token
+//   const refusal = refuseMandate(mandate.claims, { at: 'gateway', issuer, zoneId, resource });
+//   const anchor = revocations.refuses(mandate.claims.zone_id, mandate.claims.rev, mandateAnchors(mandate));
+//
+// The STS alone writes them: encodeMandate(claims, { kid, privateKey }).
+export * from './acceptance.ts';
+export * from './anchors.ts';
+export * from './claims.ts';
+export { encodeMandate, type SigningKey } from './encode.ts';
+export * from './jwks-cache.ts';
+export * from './jwks.ts';
+export { decodeBase64Url, parseMandate, type MandateHeader, type ParsedMandate } from './parse.ts';
+export { readClaims } from './read-claims.ts';
+export * from './schema.ts';
+export { isP256, signEs256, verifyEs256 } from './signature.ts';
+export * from './verifier.ts';
