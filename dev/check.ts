@@ -2,7 +2,7 @@
 // It stands alone because it is what CI runs before the tests, and what a contributor runs before a commit.
 import { spawn } from 'node:child_process';
 import { dirname, join } from 'node:path';
-import { parseArgs } from 'node:util';
+import { parseArgs, stripVTControlCharacters } from 'node:util';
 import { applicableSteps, type Step } from './house/steps.ts';
 
 /** The smallest machine this is meant for has two cores. */
@@ -23,7 +23,7 @@ async function runCommand([program, ...args]: readonly [string, ...string[]]): P
   const path = `${join(process.cwd(), 'node_modules', '.bin')}:${process.env['PATH'] ?? ''}`;
   const child = spawn(program, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, PATH: path, NO_COLOR: '1', FORCE_COLOR: '0' },
+    env: { ...process.env, PATH: path },
   });
   const chunks: Buffer[] = [];
   child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -32,7 +32,7 @@ async function runCommand([program, ...args]: readonly [string, ...string[]]): P
     child.once('error', (error) => resolve({ ok: false, output: `${program} did not start: ${error.message}\n` }));
     child.once('close', (code, signal) => {
       const end = signal === null ? '' : `${program} was ended by ${signal}\n`;
-      resolve({ ok: code === 0, output: Buffer.concat(chunks).toString('utf8') + end });
+      resolve({ ok: code === 0, output: stripVTControlCharacters(Buffer.concat(chunks).toString('utf8')) + end });
     });
   });
 }

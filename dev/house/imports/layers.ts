@@ -54,19 +54,19 @@ export const layers: readonly IForbiddenRuleType[] = [
   }),
   ...only({
     name: 'metrics-use-telemetry',
-    from: '^services/([^/]+)/metrics\\.',
-    allow: ['^mesh/telemetry/index\\.ts$'],
+    from: '^services/([^/]+)/metrics',
+    allow: ['^mesh/telemetry/index\\.ts$', `${ownService}metrics\\.ts$`],
     remedy: 'metrics.ts lists metrics and imports #mesh/telemetry alone.',
   }),
   ...only({
     name: 'config-uses-config',
-    from: '^services/([^/]+)/config\\.',
+    from: '^services/([^/]+)/config',
     allow: ['^mesh/config/index\\.ts$', `${ownService}config\\.ts$`],
     remedy: 'config.ts lists settings and imports #mesh/config alone.',
   }),
   ...only({
     name: 'main-starts-wiring',
-    from: '^services/([^/]+)/main\\.',
+    from: '^services/([^/]+)/main',
     allow: [`${ownService}(?:config|wiring)\\.ts$`, anyMesh],
     builtins: true,
     remedy: 'main.ts reads the environment and runs wiring: build adapters in wiring.ts.',

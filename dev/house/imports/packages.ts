@@ -39,7 +39,7 @@ export const packages: readonly IForbiddenRuleType[] = [
     name: 'test-packages-in-tests-only',
     from: { pathNot: [testFile, '^test/', '^[^/]+$', '^dev/test(?:/|\\.ts$)', anyNpm] },
     to: { path: testPackage },
-    remedy: 'vitest and fast-check belong to tests: move this code into a *.test.ts file or under test/.',
+    remedy: 'Packages for testing belong to tests: move this code into a *.test.ts file or under test/.',
   }),
   ban({
     name: 'process-is-not-imported',
