@@ -1,0 +1,90 @@
+/**
+ * Decides who is calling: from the connection at once, from a bearer token on demand.
+ * It stands alone so that every surface asks one place, and the bearer's verifier stays a function that is passed in.
+ */
+import type { TLSSocket } from 'node:tls';
+import { asFailure, fail } from '#mesh/failure';
+import type { Clock } from '#mesh/time';
+import type { ServiceName } from '#mesh/topology';
+import { anonymous } from './caller.ts';
+import type { BearerCaller, ConnectionCaller } from './caller.ts';
+import { judgeCertificate, shownCertificate } from './certificate.ts';
+import type { Anchors, CertificateVerdict } from './certificate.ts';
+import { bindConnection } from './connection.ts';
+import type { Connection, RawRequest } from './connection.ts';
+import { assertedIdentity, assertedPeer, isLocalHop, stripAssertions } from './mesh-asserted.ts';
+import type { MeshIdentity } from './mesh-asserted.ts';
+
+/** Verifies a bearer token and gives what it says; throws a Failure (`invalid_token`, `token_revoked`, …) otherwise. */
+export type VerifyBearer<Mandate> = (token: string) => Promise<Mandate>;
+
+export interface IdentityOptions<Mandate> {
+  /** MESH_TRUST_DOMAIN. */
+  readonly trustDomain: string;
+  /** MESH_IDENTITY; undefined when no service mesh is declared. */
+  readonly meshIdentity?: MeshIdentity | undefined;
+  /** MESH_PEERS: the full identity a proxy asserts → the service it stands for. */
+  readonly meshPeers?: ReadonlyMap<string, ServiceName> | Readonly<Record<string, ServiceName>> | undefined;
+  /** Absent where no surface of the service takes mandates. */
+  readonly verifyBearer?: VerifyBearer<Mandate> | undefined;
+  readonly clock: Pick<Clock, 'now'>;
+}
+
+export interface Identity<Mandate = unknown> {
+  readonly trustDomain: string;
+  /** Judges the certificate of a finished handshake. `refused` means: close this connection. */
+  inspect(socket: TLSSocket, anchors: Anchors): CertificateVerdict;
+  /** Binds connection and caller to a request and removes asserted identities from its headers. Once a request, first. */
+  admit(request: RawRequest, connection: Connection): void;
+  /**
+   * The caller behind an Authorization header value. Fails with `unauthenticated` when there is no bearer token or no
+   * verifier, and with the verifier's own Failure when the token is not accepted.
+   */
+  verifyBearer(authorization: string | null | undefined): Promise<BearerCaller<Mandate>>;
+}
+
+/** RFC 6750 §2.1: the `b64token` form; the bound keeps a hostile header cheap (a mandate stays under 8 KiB). */
+const bearerPattern = /^Bearer +([A-Za-z0-9._~+/-]{1,8192}=*) *$/i;
+
+/** The token of an `Authorization: Bearer` header value; undefined when the value is anything else. */
+export function bearerToken(authorization: string | null | undefined): string | undefined {
+  if (authorization === null || authorization === undefined) return undefined;
+  return bearerPattern.exec(authorization)?.[1];
+}
+
+/** Pure but for the injected verifier: holds no sockets, reads no files. */
+export function createIdentity<Mandate = unknown>(options: IdentityOptions<Mandate>): Identity<Mandate> {
+  const { trustDomain, meshIdentity, verifyBearer, clock } = options;
+  const peers = peerMap(options.meshPeers);
+
+  const callerOn = (request: RawRequest, connection: Connection): ConnectionCaller => {
+    if (connection.peer.kind !== 'anonymous') return connection.peer;
+    if (meshIdentity === undefined || !isLocalHop(connection)) return anonymous;
+    return assertedPeer(assertedIdentity(request, meshIdentity), peers) ?? anonymous;
+  };
+
+  return {
+    trustDomain,
+    inspect: (socket, anchors) =>
+      judgeCertificate(shownCertificate(socket), { trustDomain, anchors, nowMs: clock.now() }),
+    admit: (request, connection) => {
+      const caller = callerOn(request, connection);
+      stripAssertions(request);
+      bindConnection(request, { connection, caller });
+    },
+    verifyBearer: async (authorization) => {
+      const token = bearerToken(authorization);
+      if (token === undefined || verifyBearer === undefined) throw fail('unauthenticated');
+      try {
+        return { kind: 'bearer', mandate: await verifyBearer(token) };
+      } catch (error) {
+        throw asFailure(error);
+      }
+    },
+  };
+}
+
+function peerMap(peers: IdentityOptions<unknown>['meshPeers']): ReadonlyMap<string, ServiceName> {
+  if (peers === undefined) return new Map();
+  return peers instanceof Map ? peers : new Map(Object.entries(peers));
+}
