@@ -1,0 +1,107 @@
+// Decides whether a session may start and what it holds: the narrowing of a start, without storage or clock.
+import { earliestExpiry, intersect, narrowScopes } from '#mesh/authority';
+import type { AgentSessionId, ApplicationId } from '#mesh/ids';
+import { type AgentSession, isLive, lifecycleScope } from './agent-session.ts';
+
+/** The caller as far as a start depends on it: what its mandate says, already verified. */
+export interface StartingCaller {
+  readonly clientId: ApplicationId;
+  /** The session the mandate is bound to; undefined for a mandate of the application itself. */
+  readonly agentSessionId: AgentSessionId | undefined;
+  readonly scopes: readonly string[];
+  readonly resources: readonly string[];
+}
+
+export interface StartWish {
+  readonly applicationId: ApplicationId;
+  readonly parentId: AgentSessionId | undefined;
+  /** Undefined means all that the caller and the parent hold. */
+  readonly scopes: readonly string[] | undefined;
+  readonly resources: readonly string[] | undefined;
+  readonly ttlSeconds: number;
+  readonly passLifecycle: boolean;
+}
+
+export interface StartLimits {
+  readonly maxDepth: number;
+}
+
+export type StartVerdict =
+  | {
+      readonly kind: 'granted';
+      readonly scopes: readonly string[];
+      readonly resources: readonly string[];
+      readonly depth: number;
+      readonly expiresAtMs: number;
+      readonly passLifecycle: boolean;
+    }
+  | {
+      readonly kind: 'refused';
+      readonly reason:
+        'permission_denied' | 'session_not_live' | 'session_depth_limit' | 'invalid_scope' | 'invalid_target';
+      readonly why: string;
+    };
+
+function refused(reason: Extract<StartVerdict, { kind: 'refused' }>['reason'], why: string): StartVerdict {
+  return { kind: 'refused', reason, why };
+}
+
+/**
+ * A mandate bound to a session starts children of that session and nothing else: otherwise an agent could leave the tree
+ * that its parent's end takes down. A mandate of the application starts roots, and children of the application's sessions.
+ */
+function placement(caller: StartingCaller, wish: StartWish, parent: AgentSession | undefined): string | undefined {
+  if (caller.clientId !== wish.applicationId) return 'a session runs as the application of its caller';
+  if (caller.agentSessionId !== undefined && caller.agentSessionId !== wish.parentId) {
+    return 'a mandate bound to a session starts children of that session only';
+  }
+  if (parent !== undefined && parent.applicationId !== caller.clientId)
+    return 'the parent belongs to another application';
+  return undefined;
+}
+
+/** Decides a start. `parent` is the stored parent when the wish names one and it exists. */
+export function decideStart(
+  input: { caller: StartingCaller; wish: StartWish; parent: AgentSession | undefined },
+  limits: StartLimits,
+  nowMs: number,
+): StartVerdict {
+  const { caller, wish, parent } = input;
+  if (wish.parentId !== undefined && (parent === undefined || !isLive(parent, nowMs))) {
+    return refused('session_not_live', 'the parent session is not live');
+  }
+  const misplaced = placement(caller, wish, parent);
+  if (misplaced !== undefined) return refused('permission_denied', misplaced);
+  const depth = parent === undefined ? 0 : parent.depth + 1;
+  if (depth > limits.maxDepth) return refused('session_depth_limit', `sessions nest at most ${limits.maxDepth} deep`);
+
+  const heldScopes = caller.scopes.filter((scope) => scope !== lifecycleScope);
+  const bounds = parent === undefined ? [heldScopes] : [heldScopes, parent.scopes];
+  const scopes = narrowHolding(
+    wish.scopes?.filter((scope) => scope !== lifecycleScope),
+    bounds,
+  );
+  if (scopes === undefined) return refused('invalid_scope', 'a session holds no scope that its caller does not hold');
+  const resources = narrowHolding(
+    wish.resources,
+    parent === undefined ? [caller.resources] : [caller.resources, parent.resources],
+  );
+  if (resources === undefined)
+    return refused('invalid_target', 'a session holds no resource that its caller does not hold');
+
+  const passLifecycle = wish.passLifecycle && caller.scopes.includes(lifecycleScope);
+  const expiresAtMs = earliestExpiry(nowMs + wish.ttlSeconds * 1000, parent?.expiresAtMs);
+  return { kind: 'granted', scopes, resources, depth, expiresAtMs, passLifecycle };
+}
+
+/** A holding may be empty (a session that only starts children), but never more than any bound. */
+function narrowHolding(
+  wanted: readonly string[] | undefined,
+  bounds: readonly (readonly string[])[],
+): readonly string[] | undefined {
+  const [first = [], ...rest] = bounds;
+  const all = rest.reduce<readonly string[]>((held, bound) => intersect(held, bound), first);
+  if (wanted === undefined || wanted.length === 0) return all;
+  const verdict = narrowScopes(wanted, bounds);
+  return verdict.kind === 'granted' ? verdict.scopes : undefined;
+}

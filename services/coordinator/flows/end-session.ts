@@ -1,0 +1,84 @@
+// Ends a session and everything below it in one transaction: states, edges, counters, ledger and, last, the anchors that
+// make every mandate of the cascade worthless.
+import { fail } from '#mesh/failure';
+import type { AgentSessionId } from '#mesh/ids';
+import { type Caller, mayGovern } from '../domain/caller.ts';
+import type { CallFacts, CoordinatorDeps } from '../ports/deps.ts';
+import type { BarrierReport } from '../ports/revocation-barrier.ts';
+import type { AnchorDraft, GraphTransaction } from '../ports/session-graph.ts';
+
+export interface EndSession {
+  readonly sessionId: AgentSessionId;
+  readonly reason: string;
+  readonly waitApplied: boolean;
+  /** How long to wait for the barrier, milliseconds. */
+  readonly deadlineMs: number;
+}
+
+export interface EndedSessions {
+  readonly sessionIds: readonly string[];
+  readonly edgeIds: readonly string[];
+  /** 0 when nothing was left to end. */
+  readonly revocationNumber: number;
+  readonly barrier: BarrierReport | undefined;
+}
+
+/**
+ * Ends a session with its cascade. Ending an ended session changes nothing and succeeds.
+ * @throws not_found, permission_denied, token_revoked, store_unavailable, barrier_timeout (the end stands).
+ */
+export async function endSession(
+  deps: CoordinatorDeps,
+  request: { caller: Caller; end: EndSession },
+  facts: CallFacts,
+): Promise<EndedSessions> {
+  const { caller, end } = request;
+  const ended = await deps.graph.change(caller, async (tx) => {
+    await tx.lockGraph('exclusive');
+    const session = await tx.session(end.sessionId);
+    if (session === undefined) throw fail('not_found', { description: 'no such session in this zone' });
+    if (!mayGovern(caller, session, await tx.ancestorIds(session.id))) throw fail('permission_denied');
+    return endTree(deps, { tx, caller, facts, sessionId: session.id, reason: end.reason, state: 'terminated' });
+  });
+  const barrier =
+    end.waitApplied && ended.revocationNumber > 0
+      ? await deps.barrier.wait(ended.revocationNumber, end.deadlineMs)
+      : undefined;
+  return { ...ended, barrier };
+}
+
+export interface TreeEnd {
+  readonly tx: GraphTransaction;
+  readonly caller: Caller;
+  readonly facts: CallFacts;
+  readonly sessionId: AgentSessionId;
+  readonly reason: string;
+  readonly state: 'terminated' | 'expired';
+}
+
+/** Ends the open part of a subtree within a transaction that holds the graph exclusively. */
+export async function endTree(deps: CoordinatorDeps, end: TreeEnd): Promise<Omit<EndedSessions, 'barrier'>> {
+  const { tx, reason, state } = end;
+  const sessions = await tx.openSubtree(end.sessionId);
+  if (sessions.length === 0) return { sessionIds: [], edgeIds: [], revocationNumber: 0 };
+  const atMs = deps.clock.now();
+  const sessionIds = sessions.map((session) => session.id);
+  const edges = await tx.liveEdgesTouching(sessionIds);
+  const edgeIds = edges.map((edge) => edge.id);
+  const context = { ...end.facts, caller: end.caller };
+  await tx.endSessions(sessions, { state, reason, atMs });
+  if (edges.length > 0) {
+    await tx.revokeEdges(edges, atMs);
+    await tx.recordEdges(edges, { kind: 'revoked', reason }, context);
+  }
+  await tx.recordSessions(
+    sessions.map((session) => ({ session, transition: state, reason })),
+    context,
+  );
+  await tx.invalidate({ epoch: await tx.nextEpoch(), sessionIds, edgeIds });
+  const anchors: AnchorDraft[] = [
+    ...sessionIds.map((anchor) => ({ kind: 'agent_session' as const, anchor })),
+    ...edgeIds.map((anchor) => ({ kind: 'edge' as const, anchor })),
+  ];
+  return { sessionIds, edgeIds, revocationNumber: await tx.revoke(anchors, reason) };
+}
