@@ -1,7 +1,7 @@
 // Runs every check of the house, two steps at a time, and reports them in one order whichever ends first.
 // It stands alone because it is what CI runs before the tests, and what a contributor runs before a commit.
 import { spawn } from 'node:child_process';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { parseArgs, stripVTControlCharacters } from 'node:util';
 import { applicableSteps, type Step } from './house/steps.ts';
 
@@ -91,7 +91,6 @@ async function main(): Promise<number> {
     allowPositionals: true,
     options: { help: { type: 'boolean', short: 'h' } },
   });
-  process.chdir(dirname(import.meta.dirname));
   const steps = applicableSteps();
   if (values.help === true) {
     process.stdout.write(help(steps));

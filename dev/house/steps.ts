@@ -1,6 +1,7 @@
 // The steps of `npm run check` in the order in which they are reported, each with its commands and its way out.
 // It stands alone because the list is what a newcomer wants to read; how steps run is dev/check.ts's business.
 import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 
 export interface Step {
   readonly name: string;
@@ -13,6 +14,8 @@ export interface Step {
 }
 
 const node = process.execPath;
+/** Our own scripts stand beside this file; what they look at is the current folder. */
+const ours = (name: string): string => join(import.meta.dirname, name);
 const bin = (name: string): string => `node_modules/.bin/${name}`;
 
 /** The image that contracts must stay compatible with; comparing with git would compare a commit with itself. */
@@ -36,7 +39,7 @@ const steps: readonly Step[] = [
   {
     name: 'generated',
     promise: 'gen/ is what the contracts generate',
-    commands: [[node, 'dev/house/generated.ts']],
+    commands: [[node, ours('generated.ts')]],
     remedy: 'Run `npm run generate` and commit gen/.',
   },
   {
@@ -60,13 +63,13 @@ const steps: readonly Step[] = [
   {
     name: 'boundaries',
     promise: 'every import is one the architecture allows',
-    commands: [[node, 'dev/house/boundaries.ts']],
+    commands: [[node, ours('boundaries.ts')]],
     remedy: 'Each line names its remedy; the table of who may import whom is dev/house/imports/.',
   },
   {
     name: 'shape',
     promise: 'files are named, placed and opened as the house asks',
-    commands: [[node, 'dev/house/shape.ts']],
+    commands: [[node, ours('shape.ts')]],
     remedy: 'Each line names its remedy; the rules are dev/house/names.ts and dev/house/texts.ts.',
   },
   {
