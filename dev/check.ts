@@ -1,7 +1,7 @@
 // Runs every check of the house, two steps at a time, and reports them in one order whichever ends first.
 // It stands alone because it is what CI runs before the tests, and what a contributor runs before a commit.
 import { spawn } from 'node:child_process';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { parseArgs, stripVTControlCharacters } from 'node:util';
 import { applicableSteps, type Step } from './house/steps.ts';
 
@@ -20,7 +20,7 @@ function help(steps: readonly Step[]): string {
 }
 
 async function runCommand([program, ...args]: readonly [string, ...string[]]): Promise<Omit<Outcome, 'milliseconds'>> {
-  const path = `${join(process.cwd(), 'node_modules', '.bin')}:${process.env['PATH'] ?? ''}`;
+  const path = [join(process.cwd(), 'node_modules', '.bin'), process.env['PATH']].join(delimiter);
   const child = spawn(program, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, PATH: path },

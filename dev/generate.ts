@@ -2,7 +2,7 @@
 // It stands alone because `npm run check` runs the same generation into another folder and compares.
 import { execFile } from 'node:child_process';
 import { cp, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { delimiter, join, resolve } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 
 const help = `Usage: npm run generate
@@ -29,7 +29,9 @@ const attributes = '* linguist-generated=true\n';
 
 /** Runs buf in the current folder, with the installed plugins on its path; rejects with buf's own words. */
 export async function buf(args: readonly string[]): Promise<void> {
-  await promisify(execFile)('node_modules/.bin/buf', [...args]);
+  const bin = resolve('node_modules/.bin');
+  const env = { ...process.env, PATH: [bin, process.env['PATH']].join(delimiter) };
+  await promisify(execFile)(join(bin, 'buf'), [...args], { env });
 }
 
 /** Writes the whole of gen/ below `out`, as `<out>/gen`; the folder must not hold a gen yet. */
