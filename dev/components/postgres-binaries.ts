@@ -69,7 +69,7 @@ export async function findPostgresRunner(
     mkdirSync(probeFolder, { recursive: true, mode: 0o700 });
     runner.adopt(probeFolder);
     // The data directory must be usable and the binary startable from the account that the prefix leads to.
-    const [command = '/bin/sh', ...args] = [...runner.prefix, '/bin/sh', '-c', 'test -w "$1" && exec "$0" --version'];
+    const [command, ...args] = [...runner.prefix, '/bin/sh', '-c', 'test -w "$1" && exec "$0" --version'];
     const result = await runToEnd(command, [...args, binary, probeFolder], {
       environment,
       limitMilliseconds: probeLimitMilliseconds,
