@@ -33,7 +33,7 @@ function brokeOutsideTests({ status, assertionResults }) {
  * @param {Partial<Report> | null} partial
  * @param {number} exitCode of the test run
  */
-export function countTests(partial, exitCode) {
+function countTests(partial, exitCode) {
   const report = { ...nothing, ...partial };
   const passed = report.numPassedTests;
   const brokenFiles = report.testResults.filter(brokeOutsideTests).map(({ name }) => name);

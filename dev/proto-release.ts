@@ -13,7 +13,7 @@ The decision page must exist: it says what breaks, who is affected, and how they
 const decisionPath = /^docs\/decisions\/\d{4}-[a-z0-9]+(?:-[a-z0-9]+)*\.md$/;
 
 /** Why a path is no decision page, or null when it is one that exists and says something. */
-export async function decisionProblem(path: string | undefined): Promise<string | null> {
+async function decisionProblem(path: string | undefined): Promise<string | null> {
   if (path === undefined) {
     return 'name the decision page: npm run proto:release -- --decision docs/decisions/NNNN-title.md';
   }

@@ -33,14 +33,14 @@ export function unseenFiles(listed: readonly string[], looked: readonly string[]
     }));
 }
 
-export interface BoundaryReport {
+interface BoundaryReport {
   readonly problems: readonly Problem[];
   /** Source files of the repository that the rules were applied to. */
   readonly modules: number;
 }
 
 /** Applies every import rule to the repository in the current folder. */
-export async function checkBoundaries(): Promise<BoundaryReport> {
+async function checkBoundaries(): Promise<BoundaryReport> {
   const listed = await listFiles('.');
   const top = listed.filter((path) => !path.includes('/') && sourceFile.test(path));
   const roots = sourceRoots.filter((root) => existsSync(root));

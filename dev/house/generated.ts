@@ -30,7 +30,7 @@ export function differences(
 }
 
 /** Generates into a scratch folder and compares with gen/ of the current folder. */
-export async function checkGenerated(): Promise<readonly Problem[]> {
+async function checkGenerated(): Promise<readonly Problem[]> {
   return await withScratch(async (folder) => {
     await generateInto(folder);
     return differences(await readTree('gen'), await readTree(join(folder, 'gen')));

@@ -73,6 +73,12 @@ const steps: readonly Step[] = [
     remedy: 'Each line names its remedy; the rules are dev/house/names.ts and dev/house/texts.ts.',
   },
   {
+    name: 'unused',
+    promise: 'no value is exported that nothing else mentions',
+    commands: [[node, ours('exports.ts')]],
+    remedy: 'Drop `export` from what only its own file uses, and delete what nothing uses.',
+  },
+  {
     name: 'format',
     promise: 'every file is formatted',
     commands: [

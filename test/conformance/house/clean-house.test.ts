@@ -25,6 +25,10 @@ it('finds no broken rule of names and openings in it', async () => {
   expect(await runOurs(tree, 'dev/house/shape.ts')).toEqual({ code: 0, output: '' });
 });
 
+it('finds no unused export in it', async () => {
+  expect(await runOurs(tree, 'dev/house/exports.ts')).toEqual({ code: 0, output: '' });
+});
+
 it('finds nothing to lint in it', async () => {
   const { code, output } = await runTool(tree, 'oxlint', ['--format=unix']);
   expect(output).not.toMatch(/\[(?:Error|Warning)/);

@@ -50,7 +50,7 @@ const rooms: Readonly<Record<string, string>> = {
     "import { narrow } from '#mesh/authority';\nexport const good = narrow([]).length === 0;",
   'dev/up.ts': "import { logger } from '#mesh/telemetry';\nlogger.info(process.env['PATH'] ?? '');",
   'bench/measure.ts': "import { logger } from '#mesh/telemetry';\nlogger.info('measured');",
-  'cli/caracal.ts': "import { hostname } from 'node:os';\nexport const host = hostname();",
+  'cli/caracal.ts': "import { hostname } from 'node:os';\nprocess.stdout.write(hostname());",
   'test/support/manual-clock.ts':
     "import type { Clock } from '#mesh/time';\nexport const manualClock: Clock = { now: () => 0 };",
   'test/integration/alpha.test.ts':

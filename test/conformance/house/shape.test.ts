@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { unusedExports } from '../../../dev/house/exports.ts';
 import { missingFiles, nameProblems, pathRules } from '../../../dev/house/names.ts';
 import { textProblems, textRules } from '../../../dev/house/texts.ts';
 import { cleanHouse } from './clean-house.ts';
@@ -95,6 +96,27 @@ describe('texts', () => {
     ['services/api/main.ts', `${opening}${'run();\n'.repeat(39)}`],
   ])('accept %s: %s', (path, text) => {
     expect(textProblems(path, text)).toEqual([]);
+  });
+});
+
+describe('exports', () => {
+  it('are refused when no other file mentions them', () => {
+    const texts = new Map([
+      ['mesh/ids/a.ts', 'export const kept = 1;\nexport function lonely(): void {}\nexport class Used {}\n'],
+      ['mesh/ids/b.ts', "import { kept, Used } from './a.ts';\n"],
+    ]);
+    expect(unusedExports(texts).map(({ where, rule }) => [where, rule])).toEqual([
+      ['mesh/ids/a.ts (lonely)', 'no-unused-export'],
+    ]);
+  });
+
+  it('of a mesh library as a whole, of generated code and of types are free', () => {
+    const texts = new Map([
+      ['mesh/ids/index.ts', 'export const offered = 1;\n'],
+      ['gen/a_pb.ts', 'export const generated = 1;\n'],
+      ['mesh/ids/a.ts', 'export interface Options {}\nexport type Reason = 1;\n'],
+    ]);
+    expect(unusedExports(texts)).toEqual([]);
   });
 });
 
