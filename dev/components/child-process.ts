@@ -38,6 +38,9 @@ export interface StopStep {
   graceMilliseconds: number;
 }
 
+/** Told of a process and of how it is stopped in order. */
+export type OnSpawn = (process: StartedProcess, stopSteps: readonly StopStep[]) => void;
+
 /** A log that has grown beyond this is set aside once when its process starts, so that a stack's logs stay bounded. */
 const logLimitBytes = 16 * 1024 * 1024;
 const pollMilliseconds = 25;

@@ -30,6 +30,8 @@ export interface RunOptions {
   environment: Environment;
   limitMilliseconds: number;
   workingDirectory?: string;
+  /** Ends the program when it is aborted. */
+  signal?: AbortSignal | undefined;
 }
 
 export type RunResult = { kind: 'succeeded'; output: string } | { kind: 'failed'; message: string };
@@ -42,6 +44,7 @@ export async function runToEnd(command: string, args: readonly string[], options
       timeout: options.limitMilliseconds,
       killSignal: 'SIGKILL',
       maxBuffer: 16 * 1024 * 1024,
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
       ...(options.workingDirectory === undefined ? {} : { cwd: options.workingDirectory }),
     });
     return { kind: 'succeeded', output: stdout };

@@ -21,6 +21,8 @@ export interface OpaBinaryOptions {
   environment: Environment;
   /** Told about steps that take long. */
   say?: (message: string) => void;
+  /** Ends a download or a build when it is aborted. */
+  signal?: AbortSignal | undefined;
   /** The official release of this platform when absent. */
   release?: OpaRelease | undefined;
 }
@@ -94,6 +96,7 @@ async function fillCache({ folder, target, options }: CacheFill): Promise<string
   const problems: string[] = [];
   try {
     for (const way of [download, buildWithGo]) {
+      options.signal?.throwIfAborted();
       const outcome = await way(work, options);
       if (outcome.kind === 'got') {
         await place(outcome.path, target);
@@ -123,7 +126,8 @@ async function download(work: string, options: OpaBinaryOptions): Promise<Outcom
   const controller = new AbortController();
   const answer = setTimeout(() => controller.abort(new Error('no answer')), answerLimitMilliseconds);
   try {
-    const signal = AbortSignal.any([controller.signal, AbortSignal.timeout(downloadLimitMilliseconds)]);
+    const limits = [controller.signal, AbortSignal.timeout(downloadLimitMilliseconds)];
+    const signal = AbortSignal.any(options.signal === undefined ? limits : [...limits, options.signal]);
     const response = await fetch(release.url, { signal });
     clearTimeout(answer);
     if (!response.ok || response.body === null)
@@ -162,8 +166,9 @@ async function buildWithGo(work: string, options: OpaBinaryOptions): Promise<Out
     GOBIN: join(work, 'bin'),
   };
   const path = join(work, 'bin', 'opa');
+  const limits = { limitMilliseconds: buildLimitMilliseconds, signal: options.signal };
   const run = (args: string[], folder: string): Promise<RunResult> =>
-    runToEnd(go, args, { environment, limitMilliseconds: buildLimitMilliseconds, workingDirectory: folder });
+    runToEnd(go, args, { environment, ...limits, workingDirectory: folder });
   const build = async (): Promise<RunResult> => {
     const install = await run(['install', '-trimpath', '-modcacherw', `${opaModule}@v${opaVersion}`], work);
     return install.kind === 'succeeded' ? install : await buildInModule({ work, path, run });

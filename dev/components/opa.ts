@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startProcess, stopProcess, waitUntilHealthy } from './child-process.ts';
-import type { Environment, StartedProcess, StopStep } from './child-process.ts';
+import type { Environment, OnSpawn, StartedProcess, StopStep } from './child-process.ts';
 import { findOpa } from './opa-binary.ts';
 import { findFreePort } from './ports.ts';
 
@@ -14,8 +14,12 @@ export interface OpaOptions {
   environment: Environment;
   /** A free one when absent. */
   port?: number;
+  /** Told of the process as soon as there is one, long before it answers. */
+  onSpawn?: OnSpawn;
   /** Told about steps that take long. */
   say?: (message: string) => void;
+  /** Gives up getting the binary when it is aborted. */
+  signal?: AbortSignal;
 }
 
 export interface RunningOpa {
@@ -40,7 +44,11 @@ export const opaStop: readonly StopStep[] = [{ signal: 'SIGTERM', graceMilliseco
 /** Rejects with what is missing, or with the end of the log when the server does not come up. */
 export async function startOpa(options: OpaOptions): Promise<RunningOpa> {
   const { environment, logFile, token } = options;
-  const command = await findOpa({ environment, ...(options.say === undefined ? {} : { say: options.say }) });
+  const command = await findOpa({
+    environment,
+    signal: options.signal,
+    ...(options.say === undefined ? {} : { say: options.say }),
+  });
   const port = options.port ?? (await findFreePort());
   const { policyFile, configurationFile } = writeFiles(options);
   const args = [
@@ -56,6 +64,7 @@ export async function startOpa(options: OpaOptions): Promise<RunningOpa> {
     policyFile,
   ];
   const started = await startProcess({ command, args, environment, logFile, workingDirectory: '/' });
+  options.onSpawn?.(started, opaStop);
   const stop = async (): Promise<void> => {
     await stopProcess(started, opaStop);
   };

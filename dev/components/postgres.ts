@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startProcess, stopProcess, waitUntilHealthy } from './child-process.ts';
-import type { Environment, StartedProcess, StopStep } from './child-process.ts';
+import type { Environment, OnSpawn, StartedProcess, StopStep } from './child-process.ts';
 import { runToEnd } from './executables.ts';
 import { findFreePort } from './ports.ts';
 import { findPostgresBinaries, findPostgresRunner } from './postgres-binaries.ts';
@@ -17,6 +17,8 @@ export interface PostgresOptions {
   environment: Environment;
   /** A free one when absent. */
   port?: number;
+  /** Told of the process as soon as there is one, long before it answers. */
+  onSpawn?: OnSpawn;
   /** False gives up durability for speed: for databases that are thrown away. */
   fsync?: boolean;
 }
@@ -64,6 +66,7 @@ export async function startPostgres(options: PostgresOptions): Promise<RunningPo
   const [command = '', ...args] = [...runner.prefix, binaries.postgres, ...serverArguments(options, port)];
   const { logFile } = options;
   const started = await startProcess({ command, args, environment, logFile, workingDirectory: '/' });
+  options.onSpawn?.(started, postgresStop);
   const stop = async (): Promise<void> => {
     await stopProcess(started, postgresStop);
   };

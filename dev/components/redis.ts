@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { withLock } from '../lock.mjs';
 import { cacheFolder } from './cache-folder.ts';
 import { startProcess, stopProcess, waitUntilHealthy } from './child-process.ts';
-import type { Environment, StartedProcess, StopStep } from './child-process.ts';
+import type { Environment, OnSpawn, StartedProcess, StopStep } from './child-process.ts';
 import { findOnPath, isExecutable, runToEnd } from './executables.ts';
 import { findFreePort } from './ports.ts';
 
@@ -17,6 +17,8 @@ export interface RedisOptions {
   environment: Environment;
   /** A free one when absent. */
   port?: number;
+  /** Told of the process as soon as there is one, long before it answers. */
+  onSpawn?: OnSpawn;
   /** False keeps everything in memory alone: for data that is thrown away. */
   durable?: boolean;
   /** Told about steps that take long. */
@@ -53,6 +55,7 @@ export async function startRedis(options: RedisOptions): Promise<RunningRedis> {
   writeFileSync(configuration, redisConfiguration(options, port), { mode: 0o600 });
   const { environment, logFile } = options;
   const started = await startProcess({ command, args: [configuration], environment, logFile });
+  options.onSpawn?.(started, redisStop);
   const stop = async (): Promise<void> => {
     await stopProcess(started, redisStop);
   };
