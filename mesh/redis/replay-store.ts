@@ -1,0 +1,83 @@
+// Says whether something that may be used once was used before (per-call jti, DPoP jti, client-assertion jti). The answer
+// comes from Redis alone; this process only remembers what is already spent.
+import { fail } from '#mesh/failure';
+import { LRUCache } from 'lru-cache';
+import { defineScript, type RedisConnection } from './connection.ts';
+import type { MemoryWatch } from './memory-watch.ts';
+
+export type ReplayKind = 'per_call' | 'dpop' | 'client_assertion';
+
+export interface Spend {
+  readonly zoneId: string;
+  readonly kind: ReplayKind;
+  readonly id: string;
+  /** How long the thing could still be presented. */
+  readonly ttlMs: number;
+  /**
+   * When it was issued, epoch milliseconds (the beginning of its second where only the second is known). What is older than
+   * Redis' memory counts as used, because nobody can say that it was not.
+   */
+  readonly issuedAtMs?: number | undefined;
+}
+
+export interface ReplayStore {
+  /** 'first' once per (zone, kind, id) in the installation. Throws Failure replay_store_unavailable. */
+  spend(spend: Spend): Promise<'first' | 'replayed'>;
+}
+
+export interface ReplayStoreOptions {
+  readonly redis: RedisConnection;
+  /** Knows since when Redis remembers. Without it a loss of Redis' memory goes unnoticed. */
+  readonly memory?: MemoryWatch | undefined;
+  /** Bounds the set of ids known to be used (JTI_CACHE_SIZE). */
+  readonly knownUsedLimit?: number | undefined;
+}
+
+const KNOWN_USED_LIMIT = 10_000;
+// A thing about to expire is still marked for as long as clocks may differ.
+const SHORTEST_TTL_MS = 1_000;
+
+// KEYS: the marker, the incarnation. ARGV: life in ms, the incarnation this process has confirmed or ''.
+// Answers 1 first, 0 used, -1 when Redis' memory is not the one that was confirmed.
+const SPEND = defineScript(`
+if ARGV[2] ~= '' and redis.call('HGET', KEYS[2], 'id') ~= ARGV[2] then return -1 end
+if redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[1]) then return 1 end
+return 0
+`);
+
+export function createReplayStore({ redis, memory, knownUsedLimit }: ReplayStoreOptions): ReplayStore {
+  const knownUsed = new LRUCache<string, true>({ max: knownUsedLimit ?? KNOWN_USED_LIMIT });
+
+  async function ask(key: string, ttlMs: number): Promise<number> {
+    const confirmed = memory?.current();
+    if (memory !== undefined && confirmed === undefined) throw fail('replay_store_unavailable');
+    const keys = [redis.key(key), redis.key('caracal:incarnation')];
+    try {
+      return Number(
+        await redis.script(SPEND, keys, [Math.max(SHORTEST_TTL_MS, Math.ceil(ttlMs)), confirmed?.id ?? '']),
+      );
+    } catch (error) {
+      throw fail('replay_store_unavailable', { cause: error });
+    }
+  }
+
+  return {
+    async spend({ zoneId, kind, id, ttlMs, issuedAtMs }) {
+      const key = `seen:${kind}:${zoneId}:${id}`;
+      if (knownUsed.has(key)) return 'replayed';
+      const answer = await ask(key, ttlMs);
+      if (answer === -1) {
+        memory?.doubt();
+        throw fail('replay_store_unavailable', { privateDetail: 'redis lost its memory' });
+      }
+      const sinceMs = memory?.current()?.sinceMs;
+      const isOlderThanMemory = issuedAtMs !== undefined && sinceMs !== undefined && issuedAtMs < sinceMs;
+      if (answer === 1 && !isOlderThanMemory) {
+        knownUsed.set(key, true);
+        return 'first';
+      }
+      knownUsed.set(key, true);
+      return 'replayed';
+    },
+  };
+}
