@@ -35,7 +35,11 @@ export function createInnerServers(limits: ListenerLimits, hooks: InnerHooks): I
   const http1 = createHttp1(limits, hooks);
   const { server: http2, take } = createH2(limits, hooks);
   return {
-    takeHttp1: (socket) => void http1.emit('connection', socket),
+    takeHttp1: (socket) => {
+      http1.emit('connection', socket);
+      // Sniffing paused the socket, and http never resumes what it did not pause.
+      socket.resume();
+    },
     takeHttp2: take,
     close: () => {
       http1.close();

@@ -104,7 +104,6 @@ function plaintextServer(limits: ListenerLimits, hooks: PortHooks, pending: Set<
           return;
         case 'h2':
           hooks.onArrival({ socket, protocol: kind, stream: new SniffedSocket(socket, head), tls: undefined });
-          return;
       }
     });
   });
