@@ -1,0 +1,109 @@
+/** A whole installation for one test: own database, own Redis, throw-away CA, and the services as processes. */
+import { mkdtempSync } from 'node:fs';
+import { join } from 'node:path';
+import { services as allServices } from '#mesh/topology';
+import type { ServiceName } from '#mesh/topology';
+import type { Environment } from '../../dev/components/child-process.ts';
+import { findFreePorts } from '../../dev/components/ports.ts';
+import type { RunningRedis } from '../../dev/components/redis.ts';
+import { publicUrl, serviceEnvironment } from '../../dev/environment.ts';
+import type { Stack } from '../../dev/environment.ts';
+import { perService } from '../../dev/database.ts';
+import { keepCheckpointKey, makeSecrets } from '../../dev/secrets.ts';
+import { keepTlsFiles } from '../../dev/tls-files.ts';
+import { disposableDatabase } from './database.ts';
+import type { DisposableDatabase } from './database.ts';
+import { privateRedis } from './private-components.ts';
+import type { Restartable } from './private-components.ts';
+import { startServiceProcess } from './processes.ts';
+import type { ServiceProcess } from './processes.ts';
+import { testEndpoints, testOpa } from './stack.ts';
+
+export interface InstallationOptions {
+  /** All five when absent; started in topology's order. */
+  services?: readonly ServiceName[];
+  /** Laid over the derived environment of each named service. */
+  overrides?: Partial<Record<ServiceName, Environment>>;
+}
+
+export interface Installation extends AsyncDisposable {
+  readonly urls: Readonly<Record<ServiceName, string>>;
+  readonly adminToken: string;
+  /** `ca.pem`, and `<service>.pem` and `operator.pem` with their `-key.pem`. */
+  readonly tlsFolder: string;
+  readonly database: DisposableDatabase;
+  readonly redis: Restartable<RunningRedis>;
+  /** A loopback port that the Gateway may reach as an upstream; nothing listens on it yet. */
+  readonly upstreamPort: number;
+  readonly stack: Stack;
+  /** The running process of a service of this installation. */
+  process(name: ServiceName): ServiceProcess;
+  /** Starts a service, or starts it again after it was stopped or killed, on its port with its environment. */
+  start(name: ServiceName, overrides?: Environment): Promise<ServiceProcess>;
+}
+
+/** Starts the installation; when a service does not get ready, stops what runs and rejects with the end of its log. */
+export async function startInstallation(options: InstallationOptions = {}): Promise<Installation> {
+  const parts = new AsyncDisposableStack();
+  try {
+    const database = parts.use(await disposableDatabase());
+    const redis = parts.use(await privateRedis());
+    const stack = await describeStack(database, redis.running().url);
+    const processes = new Map<ServiceName, ServiceProcess>();
+    const start = async (name: ServiceName, overrides: Environment = {}): Promise<ServiceProcess> => {
+      const derived = serviceEnvironment(name, stack);
+      const environment = { ...derived, ...options.overrides?.[name], ...overrides };
+      const started = parts.use(await startServiceProcess(name, { environment }));
+      processes.set(name, started);
+      return started;
+    };
+    for (const name of options.services ?? allServices) await start(name);
+    const cleanup = parts.move();
+    return {
+      urls: perService((name) => publicUrl(stack.addresses.ports[name])),
+      adminToken: stack.secrets.adminToken,
+      tlsFolder: stack.files.tlsFolder,
+      database,
+      redis,
+      upstreamPort: stack.addresses.upstreamPort,
+      stack,
+      start,
+      process: (name) => {
+        const found = processes.get(name);
+        if (found === undefined) throw new Error(`the ${name} service was not started`);
+        return found;
+      },
+      [Symbol.asyncDispose]: () => cleanup.disposeAsync(),
+    };
+  } catch (error) {
+    await parts.disposeAsync();
+    throw error;
+  }
+}
+
+async function describeStack(database: DisposableDatabase, redisUrl: string): Promise<Stack> {
+  const folder = mkdtempSync(join(testEndpoints().runFolder, 'installation-'));
+  const files = {
+    tlsFolder: join(folder, 'tls'),
+    journalFolder: join(folder, 'journal'),
+    checkpointKeyFile: join(folder, 'keys', 'checkpoint.pem'),
+  };
+  await keepTlsFiles(files.tlsFolder);
+  keepCheckpointKey(files.checkpointKeyFile);
+  const [upstreamPort = 0, ...servicePorts] = await findFreePorts(1 + allServices.length);
+  const portOf = new Map(allServices.map((name, index) => [name, servicePorts[index] ?? 0]));
+  const opa = testOpa();
+  return {
+    secrets: makeSecrets(),
+    addresses: {
+      ports: perService((name) => portOf.get(name) ?? 0),
+      databaseUrls: database.urls,
+      redisUrl,
+      opaUrl: opa.url,
+      opaToken: opa.token,
+      upstreamPort,
+    },
+    files,
+    inherited: { PATH: process.env['PATH'], HOME: process.env['HOME'] },
+  };
+}
