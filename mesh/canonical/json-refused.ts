@@ -12,11 +12,24 @@ export class JsonRefused extends Error {
   /** Where in the document, cut to 200 characters; empty for the document as a whole. */
   readonly path: string;
 
-  constructor(rule: string, path: string) {
+  constructor(rule: string, place: Place = []) {
     super(`The JSON document was refused: ${rule}.`);
     this.name = 'JsonRefused';
     this.rule = rule;
     // Keys come from outside: a path is cut so that a hostile document cannot fill a log line.
-    this.path = path.slice(0, 200);
+    this.path = placeText(place).slice(0, 200);
   }
+}
+
+/** The names and indexes that lead to a place in a document, outermost first. */
+export type Place = readonly (string | number)[];
+
+/** A place as `scopes[3].name`; empty for the document as a whole. */
+export function placeText(place: Place): string {
+  let text = '';
+  for (const step of place) {
+    if (typeof step === 'number') text += `[${step}]`;
+    else text += text === '' ? step : `.${step}`;
+  }
+  return text;
 }

@@ -12,41 +12,57 @@ export type JsonValue = null | boolean | number | string | readonly JsonValue[] 
  */
 export const maxCanonicalDepth = 128;
 
-function refuse(rule: string, path: string): never {
-  throw new JsonRefused(rule, path);
-}
-
-function checkNumber(value: number, path: string): void {
-  if (!Number.isFinite(value)) refuse('a number must be finite', path);
+/** What is wrong with a number, if anything. */
+function numberRule(value: number): string | undefined {
+  if (!Number.isFinite(value)) return 'a number must be finite';
   // RFC 8785 §3.2.2.3 writes numbers as IEEE 754 doubles: beyond 2^53 two different integers share one text.
-  if (Number.isInteger(value) && !Number.isSafeInteger(value)) refuse('an integer must lie within ±(2^53-1)', path);
+  return Number.isInteger(value) && !Number.isSafeInteger(value) ? 'an integer must lie within ±(2^53-1)' : undefined;
 }
 
-function checkText(value: string, path: string): void {
-  // RFC 8785 §3.2.2.2: a lone surrogate has no UTF-8 form.
-  if (!value.isWellFormed()) refuse('text must hold no lone surrogate', path);
+/** RFC 8785 §3.2.2.2: a lone surrogate has no UTF-8 form. */
+function textRule(value: string): string | undefined {
+  return value.isWellFormed() ? undefined : 'text must hold no lone surrogate';
 }
 
-function checkObject(value: object, path: string, depth: number): void {
-  if (Array.isArray(value)) {
-    // forEach would skip holes, which must be refused as undefined.
-    for (let at = 0; at < value.length; at += 1) check(value[at], `${path}[${at}]`, depth + 1);
+function scalarRule(value: unknown): string | undefined {
+  if (typeof value === 'string') return textRule(value);
+  if (typeof value === 'number') return numberRule(value);
+  return typeof value === 'boolean' || value === null ? undefined : `${typeof value} has no JSON form`;
+}
+
+/** Throws for the first value below `value` that has no canonical form; `place` is shared and restored on the way out. */
+function check(value: unknown, place: (string | number)[]): void {
+  if (typeof value !== 'object' || value === null) {
+    const rule = scalarRule(value);
+    if (rule !== undefined) throw new JsonRefused(rule, place);
     return;
   }
-  const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype !== Object.prototype && prototype !== null) refuse('only plain objects have a JSON form', path);
-  for (const [key, member] of Object.entries(value)) {
-    checkText(key, path);
-    check(member, path === '' ? key : `${path}.${key}`, depth + 1);
+  if (place.length >= maxCanonicalDepth) throw new JsonRefused(`at most ${maxCanonicalDepth} levels deep`);
+  if (Array.isArray(value)) checkElements(value, place);
+  else checkMembers(value, place);
+}
+
+function checkElements(elements: readonly unknown[], place: (string | number)[]): void {
+  // An index loop, because iterating helpers skip holes, which have no JSON form.
+  for (let at = 0; at < elements.length; at += 1) {
+    place.push(at);
+    check(elements[at], place);
+    place.pop();
   }
 }
 
-function check(value: unknown, path: string, depth: number): void {
-  if (depth > maxCanonicalDepth) refuse(`at most ${maxCanonicalDepth} levels deep`, '');
-  if (typeof value === 'string') checkText(value, path);
-  else if (typeof value === 'number') checkNumber(value, path);
-  else if (typeof value === 'object' && value !== null) checkObject(value, path, depth);
-  else if (typeof value !== 'boolean' && value !== null) refuse(`${typeof value} has no JSON form`, path);
+function checkMembers(value: object, place: (string | number)[]): void {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== null) {
+    throw new JsonRefused('only plain objects have a JSON form', place);
+  }
+  for (const [key, member] of Object.entries(value)) {
+    const rule = textRule(key);
+    if (rule !== undefined) throw new JsonRefused(rule, place);
+    place.push(key);
+    check(member, place);
+    place.pop();
+  }
 }
 
 /**
@@ -56,8 +72,8 @@ function check(value: unknown, path: string, depth: number): void {
  * nested deeper than {@link maxCanonicalDepth}.
  */
 export function canonicalJson(value: JsonValue): string {
-  check(value, '', 0);
+  check(value, []);
   const text = serialize(value);
-  if (text === undefined) throw new JsonRefused('undefined has no JSON form', '');
+  if (text === undefined) throw new JsonRefused('undefined has no JSON form');
   return text;
 }

@@ -26,6 +26,8 @@ class Reader {
   private at = 0;
   private readonly text: string;
   private readonly maxDepth: number;
+  /** Where the reader is in the document; its length is the depth. */
+  private readonly place: (string | number)[] = [];
 
   constructor(text: string, maxDepth: number) {
     this.text = text;
@@ -33,14 +35,14 @@ class Reader {
   }
 
   document(): JsonValue {
-    const value = this.value(0, '');
+    const value = this.value();
     this.skip();
-    if (this.at !== this.text.length) this.refuse('nothing may follow the value', '');
+    if (this.at !== this.text.length) this.refuse('nothing may follow the value');
     return value;
   }
 
-  private refuse(rule: string, path: string): never {
-    throw new JsonRefused(rule, path);
+  private refuse(rule: string): never {
+    throw new JsonRefused(rule, this.place);
   }
 
   private match(pattern: RegExp): string | undefined {
@@ -62,71 +64,75 @@ class Reader {
     return true;
   }
 
-  private value(depth: number, path: string): JsonValue {
-    if (this.take('{')) return this.object(depth + 1, path);
-    if (this.take('[')) return this.array(depth + 1, path);
-    if (this.text[this.at] === '"') return this.string(path);
+  private value(): JsonValue {
+    if (this.take('{')) return this.object();
+    if (this.take('[')) return this.array();
+    if (this.text[this.at] === '"') return this.string();
     for (const [word, value] of literals) {
       if (this.text.startsWith(word, this.at)) {
         this.at += word.length;
         return value;
       }
     }
-    return this.number(path);
+    return this.number();
   }
 
-  private enter(depth: number): void {
-    if (depth > this.maxDepth) this.refuse(`at most ${this.maxDepth} levels deep`, '');
+  /** Called behind the bracket that opens a level. */
+  private enter(): void {
+    if (this.place.length >= this.maxDepth) this.refuse(`at most ${this.maxDepth} levels deep`);
   }
 
-  private object(depth: number, path: string): JsonValue {
-    this.enter(depth);
+  private object(): JsonValue {
+    this.enter();
     const members: Record<string, JsonValue> = {};
     if (this.take('}')) return members;
     do {
       this.skip();
-      const key = this.string(path);
-      if (Object.hasOwn(members, key)) this.refuse('a key may appear once', path);
-      if (!this.take(':')) this.refuse('a colon must follow a key', path);
-      const value = this.value(depth, path === '' ? key : `${path}.${key}`);
+      const key = this.string();
+      if (Object.hasOwn(members, key)) this.refuse('a key may appear once');
+      if (!this.take(':')) this.refuse('a colon must follow a key');
+      this.place.push(key);
+      const value = this.value();
+      this.place.pop();
       // defineProperty because assigning `__proto__` would change the prototype instead of making a member.
       if (key === '__proto__')
         Object.defineProperty(members, key, { value, enumerable: true, configurable: true, writable: true });
       else members[key] = value;
     } while (this.take(','));
-    if (!this.take('}')) this.refuse('an object must be closed', path);
+    if (!this.take('}')) this.refuse('an object must be closed');
     return members;
   }
 
-  private array(depth: number, path: string): JsonValue {
-    this.enter(depth);
+  private array(): JsonValue {
+    this.enter();
     const elements: JsonValue[] = [];
     if (this.take(']')) return elements;
     do {
-      elements.push(this.value(depth, `${path}[${elements.length}]`));
+      this.place.push(elements.length);
+      elements.push(this.value());
+      this.place.pop();
     } while (this.take(','));
-    if (!this.take(']')) this.refuse('an array must be closed', path);
+    if (!this.take(']')) this.refuse('an array must be closed');
     return elements;
   }
 
-  private string(path: string): string {
-    const raw = this.match(string) ?? this.refuse('text must be quoted, closed and free of control characters', path);
+  private string(): string {
+    const raw = this.match(string) ?? this.refuse('text must be quoted, closed and free of control characters');
     let text: string;
     try {
       text = raw.includes('\\') ? String(JSON.parse(raw)) : raw.slice(1, -1);
     } catch {
-      return this.refuse('an escape must be one of RFC 8259 §7', path);
+      return this.refuse('an escape must be one of RFC 8259 §7');
     }
-    if (!text.isWellFormed()) this.refuse('text must hold no lone surrogate', path);
+    if (!text.isWellFormed()) this.refuse('text must hold no lone surrogate');
     return text;
   }
 
-  private number(path: string): number {
-    const raw = this.match(number) ?? this.refuse('a JSON value is expected', path);
+  private number(): number {
+    const raw = this.match(number) ?? this.refuse('a JSON value is expected');
     const value = Number(raw);
-    if (!Number.isFinite(value)) this.refuse('a number must be finite', path);
-    if (Number.isInteger(value) && !Number.isSafeInteger(value))
-      this.refuse('an integer must lie within ±(2^53-1)', path);
+    if (!Number.isFinite(value)) this.refuse('a number must be finite');
+    if (Number.isInteger(value) && !Number.isSafeInteger(value)) this.refuse('an integer must lie within ±(2^53-1)');
     return value;
   }
 }
@@ -134,15 +140,15 @@ class Reader {
 function decode(text: string | Uint8Array, maxBytes: number): string {
   const tooLarge = `at most ${maxBytes} bytes`;
   // A string has at least as many bytes as characters, so a huge one is refused before it is measured.
-  if (text.length > maxBytes) throw new JsonRefused(tooLarge, '');
+  if (text.length > maxBytes) throw new JsonRefused(tooLarge);
   if (typeof text === 'string') {
-    if (Buffer.byteLength(text) > maxBytes) throw new JsonRefused(tooLarge, '');
+    if (Buffer.byteLength(text) > maxBytes) throw new JsonRefused(tooLarge);
     return text;
   }
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(text);
   } catch {
-    throw new JsonRefused('the bytes must be UTF-8', '');
+    throw new JsonRefused('the bytes must be UTF-8');
   }
 }
 
