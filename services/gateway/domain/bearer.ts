@@ -1,0 +1,55 @@
+// Reads the few request headers that the Gateway decides by, in one pass over the raw list, so that a repeated one is
+// seen as repeated and never as whichever came first.
+import type { RawHeaders } from './header-rules.ts';
+
+export interface DecidingHeaders {
+  readonly authorization: string | undefined;
+  readonly resource: string | undefined;
+  readonly traceparent: string | undefined;
+  /** A header of these that may stand once and stood more often. */
+  readonly repeated: string | undefined;
+}
+
+const single = new Set([
+  'authorization',
+  'x-caracal-resource',
+  'traceparent',
+  'host',
+  'content-length',
+  'content-type',
+]);
+
+export function readDecidingHeaders(raw: RawHeaders): DecidingHeaders {
+  const seen = new Map<string, string>();
+  let repeated: string | undefined;
+  for (let at = 0; at < raw.length; at += 2) {
+    const name = (raw[at] ?? '').toLowerCase();
+    if (!single.has(name)) continue;
+    if (seen.has(name)) repeated = name;
+    seen.set(name, raw[at + 1] ?? '');
+  }
+  return {
+    authorization: seen.get('authorization'),
+    resource: seen.get('x-caracal-resource')?.trim(),
+    traceparent: seen.get('traceparent'),
+    repeated,
+  };
+}
+
+export type BearerVerdict =
+  | { readonly kind: 'token'; readonly token: string }
+  /** No credential at all: the caller is told how to get one, without an error word (RFC 6750 §3.1). */
+  | { readonly kind: 'none' }
+  | { readonly kind: 'unreadable' };
+
+// RFC 6750 §2.1: the scheme in any case, one token of b64token characters. A mandate is three base64url parts of at most
+// 8 KiB together.
+const bearerForm = /^bearer +([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+) *$/i;
+const limitCharacters = 8192 + 'Bearer  '.length;
+
+export function readBearer(authorization: string | undefined): BearerVerdict {
+  if (authorization === undefined || authorization === '') return { kind: 'none' };
+  if (authorization.length > limitCharacters) return { kind: 'unreadable' };
+  const token = bearerForm.exec(authorization)?.[1];
+  return token === undefined ? { kind: 'unreadable' } : { kind: 'token', token };
+}

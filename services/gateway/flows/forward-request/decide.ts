@@ -1,0 +1,120 @@
+// The decision: an answer of the STS that may be given again, or a new question to it. Whoever decides has made the
+// decision durable before the call goes on.
+import { fail, type Failure } from '#mesh/failure';
+import { requestHeaders } from '../../domain/header-rules.ts';
+import { readUpstream } from '../../domain/upstream-url.ts';
+import { verdictKey, type VerdictKey } from '../../domain/verdict-memory.ts';
+import type { Allowed, Answer, Question } from '../../ports/authorizer.ts';
+import { reuseEvent } from './evidence.ts';
+import type { Exchange, ForwardDeps } from './exchange.ts';
+
+// Nothing decided is given again after this long, whatever the STS says: what policy sees of time and traits may move.
+const longestReuseMs = 5000;
+
+export async function decide(exchange: Exchange, deps: ForwardDeps): Promise<Failure | undefined> {
+  const { bearer, resource } = exchange;
+  if (bearer === undefined || resource === undefined) return fail('internal_error');
+  const key: VerdictKey = {
+    mandateDigest: bearer.mandate.digest,
+    zoneId: resource.zoneId,
+    resourceId: resource.id,
+    resourceVersion: resource.version,
+    method: exchange.call.method,
+    policyPath: exchange.policyPath,
+  };
+  if (!exchange.singleUse && deps.changesAreFresh()) {
+    const kept = deps.verdicts.recall(verdictKey(key), deps.clock.now());
+    if (kept !== undefined) return reuse(exchange, deps, kept);
+  }
+  const generation = deps.verdicts.generation(resource.zoneId);
+  const answer = await ask(exchange, deps);
+  if (answer.kind === 'refused') return refusalOf(exchange, answer);
+  exchange.verdict = answer.verdict;
+  keep(exchange, deps, { key, generation });
+  return undefined;
+}
+
+async function reuse(exchange: Exchange, deps: ForwardDeps, verdict: Allowed): Promise<undefined> {
+  exchange.reused = true;
+  await deps.evidence.emit(reuseEvent(exchange, verdict));
+  exchange.verdict = verdict;
+  return undefined;
+}
+
+export function questionOf(exchange: Exchange): Question | undefined {
+  const { bearer, resource } = exchange;
+  if (bearer === undefined || resource === undefined) return undefined;
+  return {
+    mandate: bearer.mandate,
+    zoneId: resource.zoneId,
+    resource: resource.identifier,
+    method: exchange.call.method,
+    path: exchange.policyPath,
+    requestId: exchange.call.requestId,
+    traceparent: exchange.trace.traceparent,
+  };
+}
+
+async function ask(exchange: Exchange, deps: ForwardDeps): Promise<Answer> {
+  const question = questionOf(exchange);
+  if (question === undefined) throw fail('internal_error');
+  const pending = deps.authorizer.ask(question);
+  exchange.cancelQuestion = pending.cancel;
+  const answer = await pending.answer;
+  exchange.cancelQuestion = undefined;
+  exchange.decidedBySts = true;
+  return answer;
+}
+
+function refusalOf(exchange: Exchange, answer: Answer & { kind: 'refused' }): Failure {
+  const { reason, description, diagnostics, requiredScopes, retryAfterMs } = answer.refusal;
+  exchange.requiredScopes = requiredScopes;
+  return fail(reason, {
+    ...(description === '' ? {} : { description }),
+    ...(diagnostics === undefined ? {} : { details: { diagnostics } }),
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+  });
+}
+
+function keep(exchange: Exchange, deps: ForwardDeps, asked: { key: VerdictKey; generation: number }): void {
+  const { verdict, bearer } = exchange;
+  if (verdict === undefined || bearer === undefined || exchange.singleUse || !verdict.reusable) return;
+  const validUntilMs = Math.min(
+    verdict.validUntilMs,
+    deps.clock.now() + longestReuseMs,
+    bearer.mandate.claims.exp * 1000,
+    verdict.credentialExpiresAtMs ?? Number.POSITIVE_INFINITY,
+  );
+  deps.verdicts.keep(asked.key, verdict, {
+    policySetVersionId: verdict.policySetVersionId,
+    delegationEpoch: verdict.delegationEpoch,
+    resourceVersion: verdict.resourceVersion,
+    validUntilMs,
+    generation: asked.generation,
+  });
+}
+
+/** Judges the upstream's URL and builds the request's head. The address behind the name is judged when it is dialled. */
+export function prepare(exchange: Exchange, deps: ForwardDeps): Failure | undefined {
+  const { verdict, call, trace } = exchange;
+  if (verdict === undefined) return fail('internal_error');
+  const read = readUpstream(verdict.upstreamUrl, deps.hostRules, verdict.allowedHosts);
+  if (read.kind === 'refused') return fail('upstream_not_allowed', { privateDetail: read.rule });
+  const built = requestHeaders(
+    call.rawHeaders,
+    {
+      requestId: call.requestId,
+      traceparent: trace.traceparent,
+      remoteAddress: call.remoteAddress,
+      scheme: call.scheme,
+      authority: call.authority,
+      contentLength: call.contentLength === undefined ? undefined : String(call.contentLength),
+      keepTraceState: exchange.headers.traceparent?.includes(trace.traceId) === true,
+    },
+    verdict.credential,
+  );
+  if (built.kind === 'refused') return fail('credential_not_releasable', { privateDetail: built.rule });
+  exchange.upstream = read.upstream;
+  exchange.outgoing = built.headers;
+  return undefined;
+}

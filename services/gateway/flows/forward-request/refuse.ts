@@ -1,0 +1,87 @@
+// The way out for a call that may not go on: evidence first, then the documented error with what the caller needs to do
+// better. A refusal that cannot be recorded is not released as such.
+import { asFailure, catalogue, type Failure, type JsonObject } from '#mesh/failure';
+import { readBearer } from '../../domain/bearer.ts';
+import { challenge, publicBase } from '../../domain/challenge.ts';
+import { outcomeEvent, refusalEvent } from './evidence.ts';
+import type { Exchange, ForwardDeps } from './exchange.ts';
+
+export async function refuse(exchange: Exchange, deps: ForwardDeps, failure: Failure): Promise<void> {
+  const shown = await recorded(exchange, deps, failure);
+  const { httpStatus } = catalogue[shown.reason];
+  if (!exchange.gone) exchange.sink.refuse(shown, refusalHeaders(exchange, deps, shown));
+  report(exchange, deps, { status: httpStatus, outcome: shown.reason, failure: shown });
+}
+
+async function recorded(exchange: Exchange, deps: ForwardDeps, failure: Failure): Promise<Failure> {
+  if (exchange.verdict !== undefined) {
+    // Allowed, and then something kept it from the upstream: that is an outcome, not another decision.
+    deps.evidence.emitLater(outcomeEvent(exchange, notSent(exchange, deps, failure)));
+    return failure;
+  }
+  if (exchange.decidedBySts) return failure;
+  const more = sampled(exchange, deps);
+  if (more === undefined) return failure;
+  try {
+    await deps.evidence.emit(refusalEvent(exchange, failure, more));
+    return failure;
+  } catch (error) {
+    return asFailure(error);
+  }
+}
+
+function notSent(exchange: Exchange, deps: ForwardDeps, failure: Failure): Parameters<typeof outcomeEvent>[1] {
+  return {
+    status: catalogue[failure.reason].httpStatus,
+    upstreamStatus: undefined,
+    bytesIn: exchange.call.bodyBytes(),
+    bytesOut: 0,
+    milliseconds: deps.clock.monotonic() - exchange.startedAtMs,
+    reason: failure.reason,
+  };
+}
+
+/** Undefined when this refusal is only counted. Once a mandate is verified, every refusal is recorded. */
+function sampled(exchange: Exchange, deps: ForwardDeps): JsonObject | undefined {
+  if (exchange.bearer !== undefined) return {};
+  const suppressed = deps.sampler.sample(exchange.call.remoteAddress, deps.clock.monotonic());
+  if (suppressed === undefined) return undefined;
+  const read = readBearer(exchange.headers.authorization);
+  const claimed = read.kind === 'token' ? deps.claimedZone(read.token) : undefined;
+  return {
+    ...(claimed === undefined ? {} : { claimed_zone: claimed }),
+    ...(suppressed === 0 ? {} : { suppressed }),
+  };
+}
+
+/** WWW-Authenticate where a better credential would help (RFC 6750 §3, RFC 9728 §5.1), Allow where RFC 9110 wants it. */
+export function refusalHeaders(exchange: Exchange, deps: ForwardDeps, failure: Failure): string[] {
+  const { httpStatus } = catalogue[failure.reason];
+  const scope = failure.reason === 'insufficient_scope';
+  if (httpStatus !== 401 && !scope) return [];
+  const { route } = exchange;
+  const mounted = route?.kind === 'mount' ? deps.catalogue.bySlugs(route.zoneSlug, route.resourceSlug) : undefined;
+  const errorWord = scope ? 'insufficient_scope' : 'invalid_token';
+  const value = challenge({
+    base: publicBase(deps.publicUrls, exchange.call.authority),
+    resource: exchange.resource ?? mounted,
+    error: failure.reason === 'unauthenticated' ? undefined : errorWord,
+    requiredScopes: exchange.requiredScopes,
+  });
+  return ['www-authenticate', value];
+}
+
+export function report(
+  exchange: Exchange,
+  deps: ForwardDeps,
+  end: { status: number; outcome: string; failure: Failure | undefined },
+): void {
+  deps.ended({
+    requestId: exchange.call.requestId,
+    traceId: exchange.trace.traceId,
+    zoneId: exchange.zoneId,
+    reused: exchange.reused,
+    milliseconds: deps.clock.monotonic() - exchange.startedAtMs,
+    ...end,
+  });
+}

@@ -1,0 +1,60 @@
+// An incoming HTTP/1.1 or HTTP/2 request in the terms of the flow.
+import type { Readable } from 'node:stream';
+import { connectionOf, type RawRequest } from '#mesh/identity';
+import { CallerBody } from './caller-body.ts';
+
+// "::ffff:192.0.2.1" is how a dual-stack socket names an IPv4 peer; upstreams expect the plain form.
+const mapped = '::ffff:';
+
+export class RawCall {
+  readonly requestId: string;
+  readonly method: string;
+  readonly target: string;
+  readonly rawHeaders: readonly string[];
+  readonly remoteAddress: string;
+  readonly scheme: 'http' | 'https';
+  readonly authority: string;
+  readonly contentLength: number | undefined;
+  readonly #request: RawRequest;
+  readonly #hasBody: boolean;
+  #body: CallerBody | undefined;
+
+  constructor(request: RawRequest, requestId: string) {
+    const connection = connectionOf(request);
+    const { headers } = request;
+    const remote = connection?.remoteAddress ?? '';
+    this.#request = request;
+    this.requestId = requestId;
+    this.method = request.method ?? '';
+    this.target = request.url ?? '';
+    this.rawHeaders = request.rawHeaders;
+    this.remoteAddress = remote.startsWith(mapped) ? remote.slice(mapped.length) : remote;
+    this.scheme = connection?.secure === true ? 'https' : 'http';
+    this.authority = ('authority' in request ? request.authority : undefined) ?? headers.host ?? '';
+    const declared = headers['content-length'];
+    this.contentLength = declared === undefined ? undefined : Number(declared);
+    this.#hasBody =
+      'stream' in request
+        ? !request.stream.endAfterHeaders
+        : headers['transfer-encoding'] !== undefined || (this.contentLength ?? 0) > 0;
+  }
+
+  openBody(limitBytes: number): Readable | undefined {
+    if (!this.#hasBody) return undefined;
+    this.#body ??= new CallerBody(this.#request, limitBytes);
+    return this.#body;
+  }
+
+  awaitsCaller(): boolean {
+    return this.#body?.awaitsCaller ?? false;
+  }
+
+  bodyBytes(): number {
+    return this.#body?.bytes ?? 0;
+  }
+
+  /** True when part of the request was not read and an HTTP/1.1 connection can therefore not be used again. */
+  get isUnread(): boolean {
+    return this.#hasBody && !this.#request.complete;
+  }
+}

@@ -1,0 +1,112 @@
+// Opens connections to one upstream and judges every address at the moment it is about to be dialled: what a name meant
+// when it was checked says nothing about what it means now (DNS rebinding).
+import { lookup as systemLookup } from 'node:dns/promises';
+import { isIP, type LookupFunction } from 'node:net';
+import { buildConnector } from 'undici';
+import {
+  judgeDestination,
+  type Destination,
+  type HostEntry,
+  type OwnAddresses,
+} from '../../domain/upstream-address.ts';
+import type { Upstream } from '../../domain/upstream-url.ts';
+
+export interface ResolvedAddress {
+  readonly address: string;
+  readonly family: number;
+}
+
+export type Resolve = (hostname: string) => Promise<readonly ResolvedAddress[]>;
+
+export interface GuardOptions {
+  /** The installation's own endpoints as they are now. */
+  readonly own: () => OwnAddresses;
+  readonly devLoopbackHosts: readonly HostEntry[];
+  /** The system's resolver unless given. */
+  readonly resolve?: Resolve | undefined;
+  /** More trust anchors than the system's, PEM. */
+  readonly ca?: readonly string[] | undefined;
+  readonly connectTimeoutMs: number;
+}
+
+/** The address may not be dialled. Nothing was sent. */
+export class DestinationRefused extends Error {
+  readonly rule: string;
+
+  constructor(rule: string) {
+    super('the destination is refused');
+    this.name = 'DestinationRefused';
+    this.rule = rule;
+  }
+}
+
+const systemResolve: Resolve = async (hostname) => await systemLookup(hostname, { all: true });
+
+// An upstream with more addresses than this is one we do not need all of, and each is judged.
+const maxAddresses = 32;
+
+/** A connector for one upstream. `http2` also offers (TLS) or assumes (plaintext) HTTP/2. */
+export function createGuardedConnect(
+  upstream: Upstream,
+  http2: boolean,
+  options: GuardOptions,
+): buildConnector.connector {
+  const { host, port } = upstream;
+  const resolve = options.resolve ?? systemResolve;
+  const plaintextHttp2 = http2 && upstream.origin.startsWith('http:');
+
+  const judge = (address: string): DestinationRefused | undefined => {
+    const destination: Destination = { host, port, address };
+    const verdict = judgeDestination(destination, options.own(), options.devLoopbackHosts);
+    return verdict.kind === 'refused' ? new DestinationRefused(verdict.rule) : undefined;
+  };
+
+  // One unsafe address refuses the name: whoever answers for it has shown what it is for.
+  async function safeAddresses(hostname: string): Promise<readonly ResolvedAddress[]> {
+    const found = (await resolve(hostname)).slice(0, maxAddresses);
+    for (const { address } of found) {
+      const refused = judge(address);
+      if (refused !== undefined) throw refused;
+    }
+    if (found.length === 0) throw new Error('the name has no address');
+    return found;
+  }
+
+  const lookup: LookupFunction = (hostname, { all }, callback) => {
+    safeAddresses(hostname).then(
+      (found) => {
+        const [first] = found;
+        if (all === true || first === undefined) callback(null, [...found]);
+        else callback(null, first.address, first.family);
+      },
+      (error: unknown) => callback(error as NodeJS.ErrnoException, ''),
+    );
+  };
+
+  const connect = buildConnector({
+    lookup,
+    timeout: options.connectTimeoutMs,
+    allowH2: http2,
+    preferH2: http2,
+    keepAlive: true,
+    ...(options.ca === undefined ? {} : { ca: [...options.ca] }),
+  });
+
+  return (target, callback) => {
+    // No lookup happens for a literal address.
+    const refused = isIP(host) === 0 ? undefined : judge(host);
+    if (refused !== undefined) return callback(refused, null);
+    connect(target, (error, socket) => {
+      if (error !== null || socket === null) return callback(error ?? new Error('no connection'), null);
+      // What was really dialled, should a proxy of the platform or a resolver behind ours have changed it.
+      const late = judge(socket.remoteAddress ?? '');
+      if (late === undefined) {
+        // Without TLS nothing negotiates HTTP/2: it is known beforehand (RFC 9113 §3.3), and the client reads it here.
+        if (plaintextHttp2) Object.assign(socket, { alpnProtocol: 'h2' });
+        return callback(null, socket);
+      }
+      socket.destroy();
+      callback(late, null);
+    });
+  };
+}

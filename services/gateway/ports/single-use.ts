@@ -1,0 +1,21 @@
+// Remembers across all replicas which single-use mandates were used, and how many calls an application made.
+
+export interface SingleUse {
+  readonly zoneId: string;
+  readonly kind: 'per_call';
+  readonly id: string;
+  /** How long the mandate could still be shown. */
+  readonly ttlMs: number;
+  /** What is older than the store's own memory counts as used. */
+  readonly issuedAtMs: number;
+}
+
+export interface ReplayStore {
+  /** Sets the mark and says whether it was the first. Rejects with `replay_store_unavailable`; never guesses. */
+  spend(mark: SingleUse): Promise<'first' | 'replayed'>;
+}
+
+export interface RateLimiter {
+  /** Counts one call. Rejects with `limiter_unavailable`. */
+  take(use: { key: string; limit: number; windowSeconds: number }): Promise<{ allowed: boolean; retryAfterMs: number }>;
+}
