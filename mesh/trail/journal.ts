@@ -1,0 +1,195 @@
+// The local copy of evidence that the ledger has not confirmed yet: files in one folder, one write per batch, synced only
+// when asked, deleted when a watermark covers them, taken up by the next process after a crash.
+import { chmod, mkdir, open, readdir } from 'node:fs/promises';
+import { journalLine, type JournalEntry } from './journal-line.ts';
+import { readSegmentName, Segment } from './segment.ts';
+
+export class JournalFull extends Error {
+  constructor() {
+    super('the journal holds as much as it may');
+    this.name = 'JournalFull';
+  }
+}
+
+export interface JournalOptions {
+  readonly directory: string;
+  readonly incarnation: string;
+  readonly maxBytes: number;
+  /** The keys that vouch for lines: the current one first. */
+  readonly auditKeys: readonly Uint8Array[];
+  readonly segmentBytes?: number;
+  readonly onUnreadableLine?: () => void;
+}
+
+interface Waiting {
+  readonly entries: readonly JournalEntry[];
+  readonly text: string;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+// Deletion works by whole files: small enough that little is kept too long, large enough that files are few.
+const SEGMENT_BYTES = 4 * 1024 * 1024;
+const DIRECTORY_MODE = 0o700;
+
+export class Journal {
+  readonly #options: JournalOptions;
+  #segments: Segment[] = [];
+  #current: Segment | undefined;
+  #count = 0;
+  #waiting: Waiting[] = [];
+  #writing: Promise<void> | undefined;
+  #syncing: Promise<void> | undefined;
+  #promisedBytes = 0;
+  #hasNewFile = false;
+
+  private constructor(options: JournalOptions) {
+    this.#options = options;
+  }
+
+  /** Makes the folder (0700) and takes up what earlier processes left in it. */
+  static async open(options: JournalOptions): Promise<Journal> {
+    const journal = new Journal(options);
+    await mkdir(options.directory, { recursive: true, mode: DIRECTORY_MODE });
+    await chmod(options.directory, DIRECTORY_MODE);
+    await journal.#adopt();
+    return journal;
+  }
+
+  async #adopt(): Promise<void> {
+    const { directory, auditKeys, onUnreadableLine } = this.#options;
+    const names = (await readdir(directory)).map(readSegmentName).filter((name) => name !== undefined);
+    names.sort((first, second) => first.count - second.count);
+    for (const name of names) {
+      const segment = new Segment(directory, name);
+      await segment.measure(auditKeys, () => onUnreadableLine?.());
+      if (segment.lastSeq === 0) await segment.delete();
+      else this.#segments.push(segment);
+    }
+  }
+
+  get bytes(): number {
+    return this.#segments.reduce((sum, segment) => sum + segment.bytes, 0) + this.#promisedBytes;
+  }
+
+  get hasRoom(): boolean {
+    return this.bytes < this.#options.maxBytes;
+  }
+
+  /** Incarnations with entries here, and their highest numbers. */
+  get contents(): ReadonlyMap<string, { readonly firstSeq: number; readonly lastSeq: number }> {
+    const contents = new Map<string, { firstSeq: number; lastSeq: number }>();
+    for (const { incarnation, firstSeq, lastSeq } of this.#segments) {
+      if (lastSeq === 0) continue;
+      const known = contents.get(incarnation);
+      contents.set(incarnation, {
+        firstSeq: Math.min(firstSeq, known?.firstSeq ?? firstSeq),
+        lastSeq: Math.max(lastSeq, known?.lastSeq ?? lastSeq),
+      });
+    }
+    return contents;
+  }
+
+  /**
+   * Resolves when the operating system has the bytes: they survive the process, not the host. Calls made while a write is
+   * under way share the next one. Rejects with JournalFull or the disk's error; nothing of the batch is kept then.
+   */
+  append(entries: readonly JournalEntry[]): Promise<void> {
+    const text = entries.map(journalLine).join('');
+    const bytes = Buffer.byteLength(text);
+    if (this.bytes + bytes > this.#options.maxBytes) return Promise.reject(new JournalFull());
+    this.#promisedBytes += bytes;
+    return new Promise<void>((resolve, reject) => {
+      this.#waiting.push({ entries, text, resolve, reject });
+      this.#writing ??= this.#write().finally(() => {
+        this.#writing = undefined;
+      });
+    }).finally(() => {
+      this.#promisedBytes -= bytes;
+    });
+  }
+
+  async #write(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const batch = this.#waiting;
+      this.#waiting = [];
+      try {
+        const segment = await this.#writable();
+        await segment.append(batch.map(({ text }) => text).join(''));
+        for (const { entries } of batch) for (const { seq } of entries) segment.note(seq);
+        for (const { resolve } of batch) resolve();
+      } catch (error) {
+        // The next batch begins a file of its own: this one may end in half a line.
+        this.#current = undefined;
+        for (const { reject } of batch) reject(error);
+      }
+    }
+  }
+
+  async #writable(): Promise<Segment> {
+    const { directory, incarnation, segmentBytes = SEGMENT_BYTES } = this.#options;
+    if (this.#current !== undefined && this.#current.bytes < segmentBytes) return this.#current;
+    this.#count += 1;
+    const segment = new Segment(directory, { incarnation, count: this.#count });
+    await segment.create();
+    this.#segments.push(segment);
+    this.#current = segment;
+    this.#hasNewFile = true;
+    return segment;
+  }
+
+  /** Resolves when everything appended before the call is on the disk. Callers share one sync. */
+  async sync(): Promise<void> {
+    // A sync that is under way may have begun before the caller's bytes were written.
+    if (this.#syncing !== undefined) await this.#syncing.catch(() => undefined);
+    this.#syncing ??= this.#syncAll().finally(() => {
+      this.#syncing = undefined;
+    });
+    await this.#syncing;
+  }
+
+  async #syncAll(): Promise<void> {
+    for (const segment of this.#segments) await segment.sync();
+    if (!this.#hasNewFile) return;
+    this.#hasNewFile = false;
+    // A file's name is in its folder, and is durable with it.
+    const folder = await open(this.#options.directory, 'r');
+    try {
+      await folder.sync();
+    } finally {
+      await folder.close();
+    }
+  }
+
+  /** Entries of an incarnation from the number on, in the order of writing. */
+  async *entries(incarnation: string, fromSeq: number): AsyncGenerator<JournalEntry> {
+    for (const segment of this.#segments) {
+      if (segment.incarnation !== incarnation || segment.lastSeq < fromSeq) continue;
+      for await (const entry of segment.entries(this.#options.auditKeys)) if (entry.seq >= fromSeq) yield entry;
+    }
+  }
+
+  /** Deletes the files whose every entry the ledger has: numbers up to the given one of the incarnation. */
+  async cover(incarnation: string, seq: number): Promise<void> {
+    for (const segment of this.#segments) {
+      if (segment.incarnation !== incarnation || segment.lastSeq > seq || segment.lastSeq === 0) continue;
+      if (segment === this.#current) {
+        // The file in use goes when it is worth a new one and nothing is being written to it.
+        if (this.#writing !== undefined || segment.bytes < (this.#options.segmentBytes ?? SEGMENT_BYTES) / 4) continue;
+        this.#current = undefined;
+      }
+      // Another process may still be writing to what was taken up from it.
+      if (incarnation !== this.#options.incarnation && !(await segment.isAsRead())) continue;
+      this.#segments = this.#segments.filter((other) => other !== segment);
+      await segment.delete();
+    }
+  }
+
+  /** Waits for writes and closes; the files stay, but for those that the watermark covers. */
+  async close(covered: ReadonlyMap<string, number>): Promise<void> {
+    await this.#writing;
+    this.#current = undefined;
+    for (const [incarnation, seq] of covered) await this.cover(incarnation, seq);
+    for (const segment of this.#segments) await segment.close();
+  }
+}

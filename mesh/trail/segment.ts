@@ -1,0 +1,102 @@
+// One file of the journal: appended to by one process, readable by the next one, deleted whole.
+import { open, rm, stat, type FileHandle } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { createInterface } from 'node:readline';
+import { join } from 'node:path';
+import { readJournalLine, type JournalEntry } from './journal-line.ts';
+
+// <incarnation>.<count>.journal; the incarnation is a UUID.
+const FILE_NAME = /^([0-9a-f-]{36})\.([0-9]{1,9})\.journal$/;
+// Evidence names people and resources: nobody but this user reads it.
+const FILE_MODE = 0o600;
+
+export interface SegmentName {
+  readonly incarnation: string;
+  readonly count: number;
+}
+
+export function readSegmentName(fileName: string): SegmentName | undefined {
+  const [, incarnation, count] = FILE_NAME.exec(fileName) ?? [];
+  return incarnation === undefined || count === undefined ? undefined : { incarnation, count: Number(count) };
+}
+
+export class Segment {
+  readonly incarnation: string;
+  readonly path: string;
+  bytes = 0;
+  firstSeq = Number.POSITIVE_INFINITY;
+  lastSeq = 0;
+  /** Written to since the last sync. */
+  isDirty = false;
+  #handle: FileHandle | undefined;
+
+  constructor(directory: string, name: SegmentName) {
+    this.incarnation = name.incarnation;
+    this.path = join(directory, `${name.incarnation}.${name.count}.journal`);
+  }
+
+  async create(): Promise<void> {
+    this.#handle = await open(this.path, 'ax', FILE_MODE);
+  }
+
+  note(seq: number): void {
+    this.firstSeq = Math.min(this.firstSeq, seq);
+    this.lastSeq = Math.max(this.lastSeq, seq);
+  }
+
+  /** One write; on an error what was written of it is cut off again, or left for readers to pass over. */
+  async append(text: string): Promise<void> {
+    if (this.#handle === undefined) throw new Error('segment is closed');
+    const bytes = Buffer.from(text);
+    try {
+      let written = 0;
+      while (written < bytes.length) written += (await this.#handle.write(bytes, written)).bytesWritten;
+    } catch (error) {
+      await this.#handle.truncate(this.bytes).catch(() => undefined);
+      throw error;
+    }
+    this.bytes += bytes.length;
+    this.isDirty = true;
+  }
+
+  async sync(): Promise<void> {
+    if (!this.isDirty || this.#handle === undefined) return;
+    this.isDirty = false;
+    try {
+      await this.#handle.datasync();
+    } catch (error) {
+      this.isDirty = true;
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#handle?.close();
+    this.#handle = undefined;
+  }
+
+  /** Entries in the order of writing; lines nobody vouches for go to onUnreadable. */
+  async *entries(auditKeys: readonly Uint8Array[], onUnreadable?: () => void): AsyncGenerator<JournalEntry> {
+    const lines = createInterface({ input: createReadStream(this.path), crlfDelay: Infinity });
+    for await (const line of lines) {
+      const entry = readJournalLine(line, auditKeys);
+      if (entry === undefined) onUnreadable?.();
+      else yield entry;
+    }
+  }
+
+  /** Takes up a file that another process left; false when it grew since it was last read. */
+  async isAsRead(): Promise<boolean> {
+    return (await stat(this.path)).size === this.bytes;
+  }
+
+  async measure(auditKeys: readonly Uint8Array[], onUnreadable: () => void): Promise<void> {
+    this.bytes = (await stat(this.path)).size;
+    for await (const { seq } of this.entries(auditKeys, onUnreadable)) this.note(seq);
+  }
+
+  async delete(): Promise<void> {
+    await this.close();
+    await rm(this.path, { force: true });
+  }
+}
