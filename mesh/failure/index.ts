@@ -3,3 +3,4 @@ export { catalogue, isFailureReason, reasonOfNumber, type CatalogueEntry, type F
 export { connectCodeNames, type ConnectCodeName } from './connect-code.ts';
 export { Failure, asFailure, fail, type FailureOptions, type FieldViolation, type ReasonedError } from './failure.ts';
 export type { JsonObject, JsonValue } from './json.ts';
+export { renderErrorReference } from './reference.ts';
