@@ -75,7 +75,8 @@ async function connect(url: string): Promise<AsyncDisposable & { client: pg.Clie
 /** Creates the database that the address names, from the one every cluster has. */
 async function ensureDatabase(administratorUrl: string, log: (line: string) => void): Promise<void> {
   try {
-    await using _session = await connect(administratorUrl);
+    const session = await connect(administratorUrl);
+    await session[Symbol.asyncDispose]();
   } catch (error) {
     if (!(error instanceof pg.DatabaseError) || error.code !== '3D000') throw error;
     const url = new URL(administratorUrl);
@@ -118,7 +119,9 @@ async function ensureRole({ client, log }: Cluster, name: string, attributes: st
   }
   const mayLogin = !attributes.includes('NOLOGIN');
   if (found.dangerous || found.login !== mayLogin) {
-    throw new Error(`role ${name} exists with attributes that Caracal's roles must not have: drop it, or use another cluster`);
+    throw new Error(
+      `role ${name} exists with attributes that Caracal's roles must not have: drop it, or use another cluster`,
+    );
   }
   if (found.inherit === attributes.includes('NOINHERIT')) {
     await client.query(`ALTER ROLE ${client.escapeIdentifier(name)} ${attributes}`);

@@ -17,7 +17,7 @@ export interface MigrateOptions {
 
 export interface MigrateResult {
   /** Names of the files that this call has run. */
-  readonly applied: readonly string[];
+  readonly applied: string[];
   /** The highest number in the database now. */
   readonly version: number;
 }
@@ -66,8 +66,10 @@ async function prepare(client: pg.Client): Promise<void> {
     'SELECT rolsuper OR rolbypassrls AS dangerous FROM pg_roles WHERE rolname = $1',
     [ownerRole],
   );
-  if (rows[0] === undefined) throw new Error('the roles are missing: run `npm run migrate -- bootstrap` as an administrator');
-  if (rows[0].dangerous) throw new Error(`${ownerRole} is superuser or bypasses row-level security: take that away first`);
+  if (rows[0] === undefined)
+    throw new Error('the roles are missing: run `npm run migrate -- bootstrap` as an administrator');
+  if (rows[0].dangerous)
+    throw new Error(`${ownerRole} is superuser or bypasses row-level security: take that away first`);
   await client.query(`SET ROLE ${ownerRole}`);
   await client.query("SET client_min_messages = warning; SET search_path = pg_catalog; SET TimeZone = 'UTC'");
 }
@@ -108,7 +110,9 @@ interface RegisterRow {
 }
 
 async function readRegister(client: pg.Client): Promise<RegisterRow[]> {
-  const { rows } = await client.query<RegisterRow>('SELECT number, name, checksum FROM caracal.migrations ORDER BY number');
+  const { rows } = await client.query<RegisterRow>(
+    'SELECT number, name, checksum FROM caracal.migrations ORDER BY number',
+  );
   return rows;
 }
 
@@ -116,7 +120,8 @@ async function readRegister(client: pg.Client): Promise<RegisterRow[]> {
 function refuseChanges(files: readonly MigrationFile[], done: readonly RegisterRow[]): void {
   for (const [index, row] of done.entries()) {
     const file = files[index];
-    if (row.number !== index + 1) throw new Error(`the database says that migration ${row.number} ran without those before it`);
+    if (row.number !== index + 1)
+      throw new Error(`the database says that migration ${row.number} ran without those before it`);
     if (file === undefined) return;
     if (file.name !== row.name || file.checksum !== row.checksum) {
       throw new Error(
@@ -148,7 +153,8 @@ async function runOutside(client: pg.Client, file: MigrationFile): Promise<void>
     const [, index, schema] = indexForm.exec(file.sql) ?? [];
     if (index !== undefined && schema !== undefined) await dropInvalidIndex(client, schema, index);
     // Extended protocol: the server itself refuses a second statement.
-    await client.query({ text: file.sql, queryMode: 'extended' });
+    const statement: pg.QueryConfig & { queryMode: 'extended' } = { text: file.sql, queryMode: 'extended' };
+    await client.query(statement);
     await client.query(register, [file.number, file.name, file.checksum]);
   } catch (error) {
     throw located(file, error);

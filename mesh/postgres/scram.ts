@@ -8,8 +8,8 @@ const saltBytes = 16;
 
 /** What `ALTER ROLE … PASSWORD` stores for a password. ASCII only: Postgres would normalise anything else (SASLprep). */
 export function scramVerifier(password: string, salt: Buffer = randomBytes(saltBytes)): string {
-  // eslint-disable-next-line no-control-regex -- the rule is about exactly these characters
-  if (!/^[\x21-\x7e]{8,256}$/.test(password)) throw new Error('a database password is 8 to 256 printable ASCII characters');
+  if (!/^[\x21-\x7e]{8,256}$/.test(password))
+    throw new Error('a database password is 8 to 256 printable ASCII characters');
   const salted = pbkdf2Sync(password, salt, iterations, 32, 'sha256');
   const clientKey = createHmac('sha256', salted).update('Client Key').digest();
   const storedKey = createHash('sha256').update(clientKey).digest('base64');
