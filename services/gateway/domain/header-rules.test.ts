@@ -171,7 +171,7 @@ describe('request headers', () => {
       .tuple(fc.constantFrom('x-caracal-', 'x-forwarded-', 'l5d-'), fc.stringMatching(/^[a-z0-9-]{0,12}$/))
       .map(([prefix, rest]) => prefix + rest);
     const spelt = fc.tuple(name, fc.infiniteStream(fc.constantFrom(0, 1, 2))).map(([text, choices]) =>
-      [...text]
+      Array.from(text)
         .map((c) => {
           const choice = choices.next().value;
           if (choice === 1) return c.toUpperCase();

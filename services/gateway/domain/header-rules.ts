@@ -119,29 +119,35 @@ export function credentialIsPlaceable(name: string, value: string): boolean {
 
 /** The headers of the upstream request: the caller's, less what must not cross, plus the Gateway's and the credential. */
 export function requestHeaders(raw: RawHeaders, facts: OutgoingFacts, credential: Credential): HeadersVerdict {
-  const injected = credential.headerName;
-  if (injected !== '' && !credentialIsPlaceable(injected, credential.headerValue)) {
+  const { headerName, headerValue, identityMandate } = credential;
+  if (headerName !== '' && !credentialIsPlaceable(headerName, headerValue)) {
     return { kind: 'refused', rule: 'the credential names a reserved header' };
   }
-  if (!fieldValue.test(credential.identityMandate)) return { kind: 'refused', rule: 'identity mandate' };
+  if (!fieldValue.test(identityMandate)) return { kind: 'refused', rule: 'identity mandate' };
+  const headers = callersHeaders(raw, headerName, facts.keepTraceState);
+  pushOwn(headers, facts);
+  if (headerName !== '') headers.push(headerName, headerValue);
+  if (identityMandate !== '') headers.push('x-caracal-identity', identityMandate);
+  return { kind: 'headers', headers };
+}
+
+function callersHeaders(raw: RawHeaders, injectedName: string, keepTraceState: boolean): string[] {
   const named = connectionNames(raw);
+  const replaced = canonicalName(injectedName);
   const headers: string[] = [];
   let cookies = '';
   for (let at = 0; at < raw.length; at += 2) {
     const name = raw[at] ?? '';
     const value = raw[at + 1] ?? '';
     const lower = name.toLowerCase();
-    if (!mayForward(lower, named) || canonicalName(lower) === injected) continue;
+    if (!mayForward(lower, named) || canonicalName(lower) === replaced) continue;
     if (lower === 'cookie') cookies = cookies === '' ? value : `${cookies}; ${value}`;
     else if (lower === 'baggage') pushBaggage(headers, value);
-    else if (lower !== 'tracestate' || facts.keepTraceState) headers.push(name, value);
+    else if (lower !== 'tracestate' || keepTraceState) headers.push(name, value);
   }
   // HTTP/2 may split cookies over several fields; a server of HTTP/1.1 reads one (RFC 9113 §8.2.3).
   if (cookies !== '') headers.push('cookie', cookies);
-  pushOwn(headers, facts);
-  if (injected !== '') headers.push(injected, credential.headerValue);
-  if (credential.identityMandate !== '') headers.push('x-caracal-identity', credential.identityMandate);
-  return { kind: 'headers', headers };
+  return headers;
 }
 
 function mayForward(lower: string, named: Set<string> | undefined): boolean {

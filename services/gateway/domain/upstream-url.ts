@@ -31,19 +31,32 @@ const refused = (rule: string): UpstreamVerdict => ({ kind: 'refused', rule });
 export function readUpstream(text: string, rules: HostRules, allowedHosts: readonly string[]): UpstreamVerdict {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined) return refused('not a URL');
-  if (url.protocol !== 'http:' && url.protocol !== 'https:') return refused('scheme');
-  if (url.username !== '' || url.password !== '') return refused('user info in the URL');
-  if (url.search !== '') return refused('query in the URL');
+  const odd = oddness(url);
+  if (odd !== undefined) return refused(odd);
   const host = bareHost(url.hostname);
-  if (host === '') return refused('no host');
   const port = url.port === '' ? defaultPort(url.protocol) : Number(url.port);
-  if (rules.allowlist.size > 0 && !rules.allowlist.has(host)) return refused('not in the allowlist');
-  if (namesHost(rules.denylist, { host, port })) return refused('in the denylist');
-  if (allowedHosts.length > 0 && !allowedHosts.some((allowed) => namesCredentialHost(allowed, host, port))) {
-    return refused('the credential is not for this host');
-  }
+  const rule = brokenHostRule({ host, port }, rules, allowedHosts);
+  if (rule !== undefined) return refused(rule);
   const basePath = url.pathname.endsWith('/') ? url.pathname.slice(0, -1) : url.pathname;
   return { kind: 'upstream', upstream: { origin: url.origin, host, port, basePath } };
+}
+
+function oddness(url: URL): string | undefined {
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') return 'scheme';
+  if (url.username !== '' || url.password !== '') return 'user info in the URL';
+  if (url.search !== '') return 'query in the URL';
+  return bareHost(url.hostname) === '' ? 'no host' : undefined;
+}
+
+function brokenHostRule(
+  { host, port }: { readonly host: string; readonly port: number },
+  rules: HostRules,
+  allowedHosts: readonly string[],
+): string | undefined {
+  if (rules.allowlist.size > 0 && !rules.allowlist.has(host)) return 'not in the allowlist';
+  if (namesHost(rules.denylist, { host, port })) return 'in the denylist';
+  const allowed = allowedHosts.length === 0 || allowedHosts.some((name) => namesCredentialHost(name, host, port));
+  return allowed ? undefined : 'the credential is not for this host';
 }
 
 function namesCredentialHost(allowed: string, host: string, port: number): boolean {

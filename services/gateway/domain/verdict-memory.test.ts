@@ -1,7 +1,6 @@
 // When an answer may be given again: only while nothing it rests on has moved.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { RefusalSampler } from './refusal-sampler.ts';
 import { VerdictMemory, verdictKey, type DecidedOn, type VerdictKey } from './verdict-memory.ts';
 
 const key: VerdictKey = {
@@ -15,13 +14,8 @@ const key: VerdictKey = {
 const on: DecidedOn = { policySetVersionId: 'v1', delegationEpoch: 7, resourceVersion: 3 };
 const memory = (maxVerdicts = 10, maxZones = 10) => new VerdictMemory<string>({ maxVerdicts, maxZones });
 
-function keep(
-  kept: VerdictMemory<string>,
-  of = key,
-  more: Partial<DecidedOn> = {},
-  generation = kept.generation(of.zoneId),
-): boolean {
-  return kept.keep(of, 'allow', { ...on, ...more, validUntilMs: 1000, generation });
+function keep(kept: VerdictMemory<string>, of = key, more: Partial<DecidedOn & { generation: number }> = {}): boolean {
+  return kept.keep(of, 'allow', { ...on, validUntilMs: 1000, generation: kept.generation(of.zoneId), ...more });
 }
 
 describe('verdict memory', () => {
@@ -62,7 +56,7 @@ describe('verdict memory', () => {
     const kept = memory();
     const generation = kept.generation('z');
     kept.resourcesChanged('z');
-    expect(keep(kept, key, {}, generation)).toBe(false);
+    expect(keep(kept, key, { generation })).toBe(false);
   });
 
   test('an answer from before what this Gateway has heard of is not kept', () => {
@@ -118,30 +112,5 @@ describe('verdict memory', () => {
         }
       }),
     );
-  });
-});
-
-describe('sampling of refusals', () => {
-  test('takes ten a second of one address and counts the rest', () => {
-    const sampler = new RefusalSampler(10);
-    const taken = Array.from({ length: 25 }, () => sampler.sample('a', 0));
-    expect(taken.filter((suppressed) => suppressed === 0)).toHaveLength(10);
-    expect(sampler.sample('b', 0)).toBe(0);
-    expect(sampler.sample('a', 1000)).toBe(15);
-    expect(sampler.sample('a', 1000)).toBe(0);
-  });
-
-  test('gives the count of an address that fell silent, once', () => {
-    const sampler = new RefusalSampler(10);
-    for (let n = 0; n < 12; n += 1) sampler.sample('a', 0);
-    expect(sampler.settle(500)).toEqual([]);
-    expect(sampler.settle(1000)).toEqual([{ source: 'a', count: 2 }]);
-    expect(sampler.settle(2000)).toEqual([]);
-  });
-
-  test('many addresses share one allowance above the bound', () => {
-    const sampler = new RefusalSampler(2);
-    const samples = Array.from({ length: 50 }, (_, n) => sampler.sample(`address-${n}`, 0));
-    expect(samples.filter((suppressed) => suppressed !== undefined)).toHaveLength(12);
   });
 });

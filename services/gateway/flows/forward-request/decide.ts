@@ -59,7 +59,7 @@ async function ask(exchange: Exchange, deps: ForwardDeps): Promise<Answer> {
   const question = questionOf(exchange);
   if (question === undefined) throw fail('internal_error');
   const pending = deps.authorizer.ask(question);
-  exchange.cancelQuestion = pending.cancel;
+  exchange.cancelQuestion = () => pending.cancel();
   const answer = await pending.answer;
   exchange.cancelQuestion = undefined;
   exchange.decidedBySts = true;

@@ -37,7 +37,7 @@ function facts(exchange: Exchange): JsonObject {
   };
 }
 
-/** A refusal that the Gateway decided. `suppressed` counts the like of it that were not recorded. */
+/** A refusal that the Gateway decided, with more facts about it. */
 export function refusalEvent(exchange: Exchange, failure: Failure, more: JsonObject): AuditEventDraft {
   return {
     ...common(exchange),
@@ -100,16 +100,4 @@ export function outcomeEvent(exchange: Exchange, outcome: Outcome): AuditEventDr
 /** An answer that had begun and was ended by the Gateway. */
 export function cutEvent(exchange: Exchange, reason: string): AuditEventDraft {
   return { ...common(exchange), eventType: 'stream.cut', metadata: { ...facts(exchange), reason } };
-}
-
-/** Refusals of one source address that were counted and not recorded one by one. */
-export function suppressedEvent(requestId: string, source: string, count: number): AuditEventDraft {
-  return {
-    zoneId: SYSTEM_ZONE,
-    requestId,
-    eventType: 'gateway.decision',
-    decision: 'deny',
-    evaluationStatus: 'sampled',
-    metadata: { remote_address: source, suppressed: count, reason: 'sampled' },
-  };
 }

@@ -3,9 +3,9 @@
 import type { Failure } from '#mesh/failure';
 import type { AnchorRef, MandateClaims, MandatePlace, MandateRefusal, VerifiedMandate } from '#mesh/mandate';
 import type { TraceContext } from '#mesh/telemetry';
+import type { RefusalSampler } from '#mesh/trail';
 import type { Clock } from '#mesh/time';
 import type { DecidingHeaders } from '../../domain/bearer.ts';
-import type { RefusalSampler } from '../../domain/refusal-sampler.ts';
 import type { Resource, Route } from '../../domain/routing.ts';
 import type { HostRules, Upstream } from '../../domain/upstream-url.ts';
 import type { VerdictMemory } from '../../domain/verdict-memory.ts';

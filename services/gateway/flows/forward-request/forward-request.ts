@@ -5,7 +5,6 @@ import { readDecidingHeaders } from '../../domain/bearer.ts';
 import type { IncomingCall, ResponseSink } from '../../ports/incoming-call.ts';
 import { acceptForResource, checkAnchors, limitRate, spendOnce, verifyBearer } from './authenticate.ts';
 import { decide, prepare } from './decide.ts';
-import { suppressedEvent } from './evidence.ts';
 import { Exchange, type ForwardDeps, type Stage } from './exchange.ts';
 import { admit, locate, readHead } from './locate.ts';
 import { OpenResponses } from './open-responses.ts';
@@ -28,23 +27,13 @@ export const stages: readonly Stage[] = [
 export interface ForwardRequest {
   /** Governs one call from head to outcome. Never rejects. Resolves when the call was handed to the upstream or refused. */
   forward(call: IncomingCall, sink: ResponseSink): Promise<void>;
+  /** Answers that are still open, and what can end them. */
   readonly open: OpenResponses;
-  /** To be called several times a second. */
-  look(): void;
 }
 
 export function createForwardRequest(deps: ForwardDeps): ForwardRequest {
   const open = new OpenResponses(deps);
-  return {
-    open,
-    forward: (call, sink) => forward({ call, sink }, deps, open),
-    look() {
-      open.look();
-      for (const { source, count } of deps.sampler.settle(deps.clock.monotonic())) {
-        deps.evidence.emitLater(suppressedEvent('sampled', source, count));
-      }
-    },
-  };
+  return { open, forward: (call, sink) => forward({ call, sink }, deps, open) };
 }
 
 async function forward(

@@ -44,13 +44,13 @@ function notSent(exchange: Exchange, deps: ForwardDeps, failure: Failure): Param
 /** Undefined when this refusal is only counted. Once a mandate is verified, every refusal is recorded. */
 function sampled(exchange: Exchange, deps: ForwardDeps): JsonObject | undefined {
   if (exchange.bearer !== undefined) return {};
-  const suppressed = deps.sampler.sample(exchange.call.remoteAddress, deps.clock.monotonic());
-  if (suppressed === undefined) return undefined;
+  const sample = deps.sampler.admit(exchange.call.remoteAddress);
+  if (sample === undefined) return undefined;
   const read = readBearer(exchange.headers.authorization);
   const claimed = read.kind === 'token' ? deps.claimedZone(read.token) : undefined;
   return {
     ...(claimed === undefined ? {} : { claimed_zone: claimed }),
-    ...(suppressed === 0 ? {} : { suppressed }),
+    ...(sample.suppressed === 0 ? {} : { suppressed: sample.suppressed }),
   };
 }
 

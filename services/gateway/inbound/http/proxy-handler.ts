@@ -1,21 +1,20 @@
-// The first code that sees a request: the Gateway's few own paths go to the web framework, everything else is a governed
-// call. It stands before the framework, which would answer odd paths and methods itself.
-import { newId, parseRequestId } from '#mesh/ids';
+// The first code that sees a request: the Gateway's few own paths are left to the web framework, everything else is a
+// governed call. It stands before the framework, which would answer odd paths and methods itself.
+import { requestIdOf, type RawResponse } from '#mesh/http';
 import type { RawRequest } from '#mesh/identity';
-import type { RawResponse } from '#mesh/listener';
 import { isReservedPath } from '../../domain/routing.ts';
 import type { ForwardRequest } from '../../flows/forward-request/forward-request.ts';
 import { RawCall } from './raw-call.ts';
 import { RawSink } from './raw-sink.ts';
 
-export type RawHandler = (request: RawRequest, response: RawResponse) => void;
+/** True when the request was taken as a governed call. */
+export type TakesRequest = (request: RawRequest, response: RawResponse) => boolean;
 
-export function createProxyHandler(forward: ForwardRequest['forward'], reserved: RawHandler): RawHandler {
+export function createProxyHandler(forward: ForwardRequest['forward']): TakesRequest {
   return (request, response) => {
-    if (isReservedPath(request.url ?? '')) return reserved(request, response);
-    const header = request.headers['x-request-id'];
-    const requestId = (typeof header === 'string' ? parseRequestId(header) : undefined) ?? newId();
-    const call = new RawCall(request, requestId);
+    if (isReservedPath(request.url ?? '')) return false;
+    const call = new RawCall(request, requestIdOf(request));
     void forward(call, new RawSink(response, call));
+    return true;
   };
 }

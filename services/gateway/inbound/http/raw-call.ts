@@ -21,7 +21,6 @@ export class RawCall {
 
   constructor(request: RawRequest, requestId: string) {
     const connection = connectionOf(request);
-    const { headers } = request;
     const remote = connection?.remoteAddress ?? '';
     this.#request = request;
     this.requestId = requestId;
@@ -30,13 +29,10 @@ export class RawCall {
     this.rawHeaders = request.rawHeaders;
     this.remoteAddress = remote.startsWith(mapped) ? remote.slice(mapped.length) : remote;
     this.scheme = connection?.secure === true ? 'https' : 'http';
-    this.authority = ('authority' in request ? request.authority : undefined) ?? headers.host ?? '';
-    const declared = headers['content-length'];
+    this.authority = authorityOf(request);
+    const declared = request.headers['content-length'];
     this.contentLength = declared === undefined ? undefined : Number(declared);
-    this.#hasBody =
-      'stream' in request
-        ? !request.stream.endAfterHeaders
-        : headers['transfer-encoding'] !== undefined || (this.contentLength ?? 0) > 0;
+    this.#hasBody = hasBody(request, this.contentLength ?? 0);
   }
 
   openBody(limitBytes: number): Readable | undefined {
@@ -57,4 +53,14 @@ export class RawCall {
   get isUnread(): boolean {
     return this.#hasBody && !this.#request.complete;
   }
+}
+
+function authorityOf(request: RawRequest): string {
+  const authority = 'authority' in request ? request.authority : undefined;
+  return authority ?? request.headers.host ?? '';
+}
+
+function hasBody(request: RawRequest, declaredBytes: number): boolean {
+  if ('stream' in request) return !request.stream.endAfterHeaders;
+  return request.headers['transfer-encoding'] !== undefined || declaredBytes > 0;
 }

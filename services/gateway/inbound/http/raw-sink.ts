@@ -2,8 +2,8 @@
 // nobody takes a part for the whole.
 import { constants } from 'node:http2';
 import type { Failure } from '#mesh/failure';
-import { sendFailure } from '#mesh/http';
-import type { RawResponse } from '#mesh/listener';
+import { sendFailure, type RawResponse } from '#mesh/http';
+
 import type { RawCall } from './raw-call.ts';
 
 export class RawSink {

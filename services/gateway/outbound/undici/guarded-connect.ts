@@ -45,68 +45,74 @@ const systemResolve: Resolve = async (hostname) => await systemLookup(hostname, 
 // An upstream with more addresses than this is one we do not need all of, and each is judged.
 const maxAddresses = 32;
 
+type Judge = (address: string) => DestinationRefused | undefined;
+
+function createJudge({ host, port }: Upstream, options: GuardOptions): Judge {
+  return (address) => {
+    const destination: Destination = { host, port, address };
+    const verdict = judgeDestination(destination, options.own(), options.devLoopbackHosts);
+    return verdict.kind === 'refused' ? new DestinationRefused(verdict.rule) : undefined;
+  };
+}
+
+// One unsafe address refuses the name: whoever answers for it has shown what it is for.
+async function safeAddresses(hostname: string, resolve: Resolve, judge: Judge): Promise<readonly ResolvedAddress[]> {
+  const found = (await resolve(hostname)).slice(0, maxAddresses);
+  for (const { address } of found) {
+    const refused = judge(address);
+    if (refused !== undefined) throw refused;
+  }
+  if (found.length === 0) throw new Error('the name has no address');
+  return found;
+}
+
+function createLookup(resolve: Resolve, judge: Judge): LookupFunction {
+  async function answer(hostname: string, wantsAll: boolean, callback: Parameters<LookupFunction>[2]): Promise<void> {
+    let found: readonly ResolvedAddress[];
+    try {
+      found = await safeAddresses(hostname, resolve, judge);
+    } catch (error) {
+      callback(error as NodeJS.ErrnoException, '');
+      return;
+    }
+    const [first] = found;
+    if (wantsAll || first === undefined) callback(null, [...found]);
+    else callback(null, first.address, first.family);
+  }
+  return (hostname, { all }, callback) => void answer(hostname, all === true, callback);
+}
+
 /** A connector for one upstream. `http2` also offers (TLS) or assumes (plaintext) HTTP/2. */
 export function createGuardedConnect(
   upstream: Upstream,
   http2: boolean,
   options: GuardOptions,
 ): buildConnector.connector {
-  const { host, port } = upstream;
-  const resolve = options.resolve ?? systemResolve;
+  const judge = createJudge(upstream, options);
   const plaintextHttp2 = http2 && upstream.origin.startsWith('http:');
-
-  const judge = (address: string): DestinationRefused | undefined => {
-    const destination: Destination = { host, port, address };
-    const verdict = judgeDestination(destination, options.own(), options.devLoopbackHosts);
-    return verdict.kind === 'refused' ? new DestinationRefused(verdict.rule) : undefined;
-  };
-
-  // One unsafe address refuses the name: whoever answers for it has shown what it is for.
-  async function safeAddresses(hostname: string): Promise<readonly ResolvedAddress[]> {
-    const found = (await resolve(hostname)).slice(0, maxAddresses);
-    for (const { address } of found) {
-      const refused = judge(address);
-      if (refused !== undefined) throw refused;
-    }
-    if (found.length === 0) throw new Error('the name has no address');
-    return found;
-  }
-
-  const lookup: LookupFunction = (hostname, { all }, callback) => {
-    safeAddresses(hostname).then(
-      (found) => {
-        const [first] = found;
-        if (all === true || first === undefined) callback(null, [...found]);
-        else callback(null, first.address, first.family);
-      },
-      (error: unknown) => callback(error as NodeJS.ErrnoException, ''),
-    );
-  };
-
   const connect = buildConnector({
-    lookup,
+    lookup: createLookup(options.resolve ?? systemResolve, judge),
     timeout: options.connectTimeoutMs,
     allowH2: http2,
     preferH2: http2,
     keepAlive: true,
     ...(options.ca === undefined ? {} : { ca: [...options.ca] }),
   });
-
   return (target, callback) => {
     // No lookup happens for a literal address.
-    const refused = isIP(host) === 0 ? undefined : judge(host);
+    const refused = isIP(upstream.host) === 0 ? undefined : judge(upstream.host);
     if (refused !== undefined) return callback(refused, null);
     connect(target, (error, socket) => {
       if (error !== null || socket === null) return callback(error ?? new Error('no connection'), null);
       // What was really dialled, should a proxy of the platform or a resolver behind ours have changed it.
       const late = judge(socket.remoteAddress ?? '');
-      if (late === undefined) {
-        // Without TLS nothing negotiates HTTP/2: it is known beforehand (RFC 9113 §3.3), and the client reads it here.
-        if (plaintextHttp2) Object.assign(socket, { alpnProtocol: 'h2' });
-        return callback(null, socket);
+      if (late !== undefined) {
+        socket.destroy();
+        return callback(late, null);
       }
-      socket.destroy();
-      callback(late, null);
+      // Without TLS nothing negotiates HTTP/2: it is known beforehand (RFC 9113 §3.3), and the client reads it here.
+      if (plaintextHttp2) Object.assign(socket, { alpnProtocol: 'h2' });
+      return callback(null, socket);
     });
   };
 }
