@@ -15,7 +15,7 @@ export interface DatabaseOptions {
 }
 
 /** Roles, login users and all migrations. Idempotent, and safe when several do it at once. */
-export async function prepareDatabase(options: DatabaseOptions): Promise<{ applied: string[] }> {
+export async function prepareDatabase(options: DatabaseOptions): Promise<{ readonly applied: readonly string[] }> {
   const { administratorUrl, loginPassword } = options;
   const log = options.say ?? ((): void => undefined);
   await bootstrap(administratorUrl, { loginPasswords: perService(() => loginPassword), log });

@@ -15,7 +15,8 @@ const takeoverLimitMilliseconds = 10_000;
 /**
  * Runs `action` while holding the lock at `path`; waits as long as another live process holds it.
  * @template T
- * @param {{ path: string; onWait?: (holderPid: number) => void }} options `onWait` is called once, at the first wait.
+ * @param {{ path: string; onWait?: (holderPid: number) => void; signal?: AbortSignal }} options `onWait` is called once,
+ *   at the first wait; aborting `signal` gives up waiting.
  * @param {() => Promise<T>} action
  * @returns {Promise<T>}
  */
@@ -28,7 +29,7 @@ export async function withLock(options, action) {
       told = true;
       options.onWait?.(holder.pid);
     }
-    await sleep(pollMilliseconds);
+    await sleep(pollMilliseconds, undefined, options.signal === undefined ? {} : { signal: options.signal });
   }
   try {
     return await action();

@@ -41,6 +41,15 @@ export async function findPostgresBinaries(environment: Environment): Promise<Po
   return binaries;
 }
 
+/** The release that a binary is of: "18". A data directory belongs to one release. */
+export async function postgresRelease(binary: string, environment: Environment): Promise<string> {
+  const limits = { environment, limitMilliseconds: probeLimitMilliseconds };
+  const result = await runToEnd(binary, ['--version'], limits);
+  const release = result.kind === 'succeeded' ? /\s(\d+)\D/.exec(result.output)?.[1] : undefined;
+  if (release === undefined) throw new Error(`${binary} --version tells no release; ${remedy}`);
+  return release;
+}
+
 const remedy =
   'set DATABASE_URL to an administrator of a Postgres 15 or newer, or CARACAL_POSTGRES_BIN to a folder with initdb and postgres';
 

@@ -90,6 +90,8 @@ function serverArguments(options: PostgresOptions, port: number): string[] {
       Buffer.byteLength(options.dataDirectory) <= socketFolderLimitBytes ? options.dataDirectory : '',
     max_connections: String(maximumConnections),
     password_encryption: 'scram-sha-256',
+    // In the data directory, so that a killed server leaves nothing in /dev/shm and a container's small one suffices.
+    dynamic_shared_memory_type: 'mmap',
     timezone: 'UTC',
     log_timezone: 'UTC',
     ...(options.fsync === false ? { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' } : {}),

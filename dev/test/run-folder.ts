@@ -9,8 +9,14 @@ import type { StopStep } from '../components/child-process.ts';
 import { isRunning, processStartTime } from '../process-identity.mjs';
 import type { ProcessIdentity } from '../process-identity.mjs';
 
-/** What belongs to a run is thrown away: it gets a moment to end by itself and no more. */
-const endSteps: readonly StopStep[] = [{ signal: 'SIGTERM', graceMilliseconds: 3_000 }];
+/**
+ * What belongs to a run is thrown away: it gets a moment to end by itself and no more. SIGINT comes first because it is
+ * the one on which a Postgres does not wait for its clients.
+ */
+const endSteps: readonly StopStep[] = [
+  { signal: 'SIGINT', graceMilliseconds: 4_000 },
+  { signal: 'SIGTERM', graceMilliseconds: 1_000 },
+];
 
 /** Makes the folder of this process' run below `base`. */
 export function makeRunFolder(base: string): string {

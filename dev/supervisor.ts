@@ -1,0 +1,134 @@
+/**
+ * The one detached process of a running stack: starts and keeps its parts, writes down how they are, stops them in
+ * order. `up` starts it and `down` ends it; it takes no arguments but the state folder of another stack, for tests.
+ */
+import { appendFileSync, writeFileSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { prepareDatabase } from './database.ts';
+import { renderShellFile, shellEnvironment } from './environment.ts';
+import { processStartTime } from './process-identity.mjs';
+import { keepCheckpointKey, keepSecrets, writePrivate } from './secrets.ts';
+import { detailMark } from './stack/control.ts';
+import { makeStateFolder, stackLayout } from './stack/layout.ts';
+import { administratorUrl, componentParts, describeStack, servicePartStages, serviceUrls } from './stack/parts.ts';
+import type { PartsOptions } from './stack/parts.ts';
+import { removeRunFile, writeRunFile } from './stack/run-file.ts';
+import type { RunPhase, RunRecord } from './stack/run-file.ts';
+import { choosePorts } from './stack/stack-ports.ts';
+import { Supervision } from './stack/supervision.ts';
+import { keepTlsFiles } from './tls-files.ts';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const [stateFolder, repository = root] = process.argv.slice(2);
+const layout = stackLayout(repository, stateFolder === undefined ? undefined : resolve(stateFolder));
+
+function say(message: string): void {
+  appendFileSync(layout.supervisorLog, `${new Date().toISOString()} ${message}\n`);
+}
+
+const stopping = new AbortController();
+const record: RunRecord = {
+  pid: process.pid,
+  startTime: processStartTime(process.pid) ?? '',
+  phase: 'starting',
+  startedAt: new Date().toISOString(),
+  urls: {},
+  parts: [],
+};
+const supervision = new Supervision({ say, onChange: () => writeRecord() });
+
+function writeRecord(): void {
+  record.parts = supervision.statuses();
+  writeRunFile(layout.runFile, record);
+}
+
+function setPhase(phase: RunPhase): void {
+  record.phase = phase;
+  writeRecord();
+}
+
+async function start(): Promise<void> {
+  const began = performance.now();
+  const secrets = keepSecrets(layout.secretsFile);
+  keepCheckpointKey(layout.checkpointKeyFile);
+  await keepTlsFiles(layout.tlsFolder);
+  const { ports, origin } = await choosePorts(layout.portsFile, process.env['CARACAL_PORT_BASE']);
+  if (origin === 'free') say('a familiar port is taken, so free ports are used; they are kept from now on');
+  const options: PartsOptions = { layout, ports, secrets, environment: process.env, say, signal: stopping.signal };
+  const stack = describeStack(options);
+  writePrivate(layout.shellFile, renderShellFile(shellEnvironment(stack)));
+  record.urls = serviceUrls(layout, ports);
+  await supervision.startStage(await componentParts(options));
+  const database = { administratorUrl: administratorUrl(options), loginPassword: secrets.loginPassword };
+  const { applied } = await prepareDatabase({ ...database, root, say: (line) => say(`${detailMark}${line}`) });
+  say(
+    applied.length === 0 ? 'the database is current' : `the database is current, ${applied.length} migrations applied`,
+  );
+  for (const stage of servicePartStages(options, stack)) await supervision.startStage(stage);
+  say(`ready after ${((performance.now() - began) / 1000).toFixed(1)} s`);
+}
+
+/** What a build or an installation left running is in our own process group; the parts are not. */
+function endOwnGroup(): void {
+  process.on('SIGTERM', () => undefined);
+  try {
+    process.kill(-process.pid, 'SIGTERM');
+  } catch {
+    // Not the leader of a group: started by hand, and its terminal ends what belongs to it.
+  }
+}
+
+async function stop(exitCode: number): Promise<never> {
+  await supervision.stop();
+  if (exitCode === 0) {
+    removeRunFile(layout.runFile);
+    say('stopped');
+  }
+  endOwnGroup();
+  process.exit(exitCode);
+}
+
+async function main(): Promise<void> {
+  makeStateFolder(layout);
+  writeRecord();
+  const asked = new Promise<void>((resolveAsked) => {
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+      process.on(signal, () => {
+        if (!stopping.signal.aborted) {
+          say(`stopping (${signal})`);
+          setPhase('stopping');
+        }
+        stopping.abort();
+        resolveAsked();
+      });
+    }
+  });
+  const started = start();
+  try {
+    await Promise.race([started, asked]);
+  } catch (error) {
+    // Without this the stop that follows a failure would meet the same failure again, unhandled.
+    record.message = error instanceof Error ? error.message : String(error);
+  }
+  started.catch(() => undefined);
+  if (stopping.signal.aborted) await stop(0);
+  if (record.message !== undefined) {
+    say(`the start failed: ${record.message}`);
+    setPhase('failed');
+    await stop(1);
+  }
+  setPhase('ready');
+  await asked;
+  await stop(0);
+}
+
+process.on('uncaughtException', (error) => {
+  // The parts go on without us and `down` finds them in the run file; dying silently would be worse.
+  writeFileSync(layout.supervisorLog, `${new Date().toISOString()} unexpected: ${error.stack ?? error.message}\n`, {
+    flag: 'a',
+  });
+  void stop(1);
+});
+
+await main();
