@@ -14,8 +14,11 @@ function ruleOf(run: () => unknown): string {
   return 'accepted';
 }
 
+/** What JSON texts are made of, so that random ones are often nearly right. */
+const alphabet = '{}[]",:\\u0019eE+-. truefalsn\n'.split('');
+
 /** JSON values that have a canonical form. */
-const json = fc.jsonValue({ maxDepth: 5, noUnicodeString: false, stringUnit: 'grapheme' }).filter((value) => {
+const json = fc.jsonValue({ maxDepth: 5, stringUnit: 'grapheme' }).filter((value) => {
   try {
     canonicalJson(value as never);
     return true;
@@ -141,7 +144,7 @@ describe('strict reading', () => {
 
   test('accepts nothing that JSON.parse refuses', () => {
     fc.assert(
-      fc.property(fc.string({ unit: fc.constantFrom(...'{}[]",:\\u0019eE+-. truefalsn\n') }), (text) => {
+      fc.property(fc.string({ unit: fc.constantFrom(...alphabet) }), (text) => {
         let read: unknown;
         try {
           read = parseStrictJson(text, limits);
