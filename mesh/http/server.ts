@@ -38,7 +38,7 @@ export interface HttpServerOptions {
   /** Bodies of JSON routes; 1 MiB when absent, the bound of RPC messages. */
   readonly bodyLimitBytes?: number;
   /** Sees every request first; true when it takes it. The Gateway's proxy stages stand here. */
-  readonly handlerBefore?: (request: RawRequest, response: RawResponse) => boolean;
+  readonly handlerBefore?: ((request: RawRequest, response: RawResponse) => boolean) | undefined;
 }
 
 export interface HttpServer extends AsyncDisposable {

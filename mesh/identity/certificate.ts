@@ -60,7 +60,7 @@ export function shownCertificate(socket: TLSSocket): ShownCertificate | undefine
 }
 
 export interface JudgeOptions {
-  readonly trustDomain: string;
+  readonly trustDomain: string | undefined;
   readonly anchors: Anchors;
   readonly nowMs: number;
 }
@@ -70,15 +70,16 @@ export function judgeCertificate(shown: ShownCertificate | undefined, options: J
   if (shown === undefined) return { kind: 'none' };
   const { leaf } = shown;
   const validToMs = leaf.validToDate.getTime();
+  const { trustDomain } = options;
   const uris = uriNames(leaf.subjectAltName);
-  if (!uris.some((uri) => claimsTrustDomain(uri, options.trustDomain))) {
+  if (trustDomain === undefined || !uris.some((uri) => claimsTrustDomain(uri, trustDomain))) {
     return { kind: 'foreign', certificate: foreignCertificate(shown, options), validToMs };
   }
   const broken = brokenRule(shown, options.anchors.mesh, options.nowMs);
   if (broken !== undefined) return { kind: 'refused', rule: broken };
   const [uri] = uris;
   if (uri === undefined || uris.length !== 1) return { kind: 'refused', rule: 'several_uri_names' };
-  const caller = parseIdentity(uri, options.trustDomain);
+  const caller = parseIdentity(uri, trustDomain);
   if (caller === undefined) return { kind: 'refused', rule: 'unknown_identity' };
   return { kind: 'known', caller, certificate: { thumbprint: thumbprintOf(leaf), acceptable: true }, validToMs };
 }

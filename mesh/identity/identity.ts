@@ -19,8 +19,8 @@ import type { MeshIdentity } from './mesh-asserted.ts';
 export type VerifyBearer<Mandate> = (token: string) => Promise<Mandate>;
 
 export interface IdentityOptions<Mandate> {
-  /** MESH_TRUST_DOMAIN. */
-  readonly trustDomain: string;
+  /** MESH_TRUST_DOMAIN; without one no certificate gives an identity. */
+  readonly trustDomain: string | undefined;
   /** MESH_IDENTITY; undefined when no service mesh is declared. */
   readonly meshIdentity?: MeshIdentity | undefined;
   /** MESH_PEERS: the full identity a proxy asserts → the service it stands for. */
@@ -31,7 +31,6 @@ export interface IdentityOptions<Mandate> {
 }
 
 export interface Identity<Mandate = unknown> {
-  readonly trustDomain: string;
   /** Judges the certificate of a finished handshake. `refused` means: close this connection. */
   inspect(socket: TLSSocket, anchors: Anchors): CertificateVerdict;
   /** Binds connection and caller to a request and removes asserted identities from its headers. Once a request, first. */
@@ -64,7 +63,6 @@ export function createIdentity<Mandate = unknown>(options: IdentityOptions<Manda
   };
 
   return {
-    trustDomain,
     inspect: (socket, anchors) =>
       judgeCertificate(shownCertificate(socket), { trustDomain, anchors, nowMs: clock.now() }),
     admit: (request, connection) => {

@@ -31,9 +31,9 @@ export interface ListenerOptions {
   readonly tls?: TlsFiles | undefined;
   readonly handler: (request: RawRequest, response: RawResponse) => void;
   /** Takes WebSocket upgrades of HTTP/1.1; absent: they are answered as ordinary requests. */
-  readonly upgrade?: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+  readonly upgrade?: ((request: IncomingMessage, socket: Duplex, head: Buffer) => void) | undefined;
   readonly identity: Identity;
-  readonly limits?: Partial<ListenerLimits>;
+  readonly limits?: Partial<ListenerLimits> | undefined;
   readonly clock: Pick<Clock, 'now'>;
   readonly logger: Logger;
   readonly metrics: Metrics;

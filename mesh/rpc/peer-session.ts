@@ -21,7 +21,8 @@ export interface PeerSessionOptions {
   readonly url: string;
   readonly expectService: ServiceName;
   readonly tls: PeerTls | undefined;
-  readonly trustDomain: string;
+  /** MESH_TRUST_DOMAIN; needed with `tls`. */
+  readonly trustDomain: string | undefined;
   /** How often the files are looked at; ten seconds when absent. */
   readonly reloadMs?: number | undefined;
 }
@@ -45,7 +46,7 @@ function readFiles({ certFile, keyFile, caFile }: PeerTls): Files {
 }
 
 /** Refuses a server that is not the one service meant; chain, validity and purpose were OpenSSL's part. */
-function checkIdentity(raw: Uint8Array, expected: string): Error | undefined {
+function checkIdentity(raw: Uint8Array, expected: string | undefined): Error | undefined {
   const uris = uriNames(new X509Certificate(raw).subjectAltName);
   return uris.length === 1 && uris[0] === expected
     ? undefined
@@ -130,7 +131,7 @@ export class PeerSession {
 
   #createManager(files: Files | undefined): Http2SessionManager {
     const { url, expectService, trustDomain } = this.#options;
-    const expected = serviceIdentity(trustDomain, expectService);
+    const expected = trustDomain === undefined ? undefined : serviceIdentity(trustDomain, expectService);
     const secure: SecureClientSessionOptions =
       files === undefined
         ? {}

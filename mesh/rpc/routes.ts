@@ -32,7 +32,8 @@ export interface RpcRoutesOptions {
   /** In dev reflection is open to anyone. */
   readonly mode: 'dev' | 'rc' | 'stable';
   /** Evidence of a call that topology does not allow. Must not throw. */
-  readonly onRefused?: (refused: RefusedCall & { readonly requestId: string; readonly traceId: string }) => void;
+  readonly onRefused?:
+    ((refused: RefusedCall & { readonly requestId: string; readonly traceId: string }) => void) | undefined;
 }
 
 /** Messages over 1 MiB are refused (surfaces.md), in both directions. */
