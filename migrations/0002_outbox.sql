@@ -7,7 +7,8 @@
 --   apart from the head so that publishing never waits for a writer.
 --   Other rows are claimed by any replica for a short lease, published in one pipeline and settled in one statement. Rows with
 --   the same order_key leave in the order they were written: a row waits while an earlier one of its key is claimed or held
---   back. Rows of the ledger's stream get their producer_seq, without gaps, in the claiming transaction.
+--   back. Rows of the ledger's stream, each with a key of its own, get their producer_seq, without gaps, in the claiming
+--   transaction.
 --
 -- Who may do what. A service INSERTs, for the zone its transaction is bound to, and reads that zone's rows; the loader reads
 -- all. Everything that crosses zones is done by the functions below, which run as the owner under the policy `relay`, made for
@@ -47,10 +48,10 @@ CREATE TABLE SERVICE.outbox (
   zone_id        caracal.row_id NOT NULL,
   stream         text NOT NULL CHECK (stream LIKE 'caracal.%'),
   order_key      text NOT NULL CHECK (char_length(order_key) BETWEEN 1 AND 512),
-  dedupe_key     text NOT NULL UNIQUE CHECK (char_length(dedupe_key) BETWEEN 1 AND 512),
+  dedupe_key     text NOT NULL UNIQUE CHECK (char_length(dedupe_key) BETWEEN 1 AND 512 AND dedupe_key !~ '[[:cntrl:]]'),
   number         bigint CHECK (number > 0),
   payload        jsonb NOT NULL CHECK (jsonb_typeof(payload) = 'object'),
-  traceparent    text CHECK (char_length(traceparent) <= 128),
+  traceparent    text CHECK (char_length(traceparent) <= 128 AND traceparent !~ '[[:cntrl:]]'),
   occurred_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
   producer_seq   bigint CHECK (producer_seq > 0),
   -- Entries that Redis answered and refused; an unreachable Redis counts nothing.
@@ -98,7 +99,7 @@ CREATE TRIGGER wake AFTER INSERT ON SERVICE.outbox FOR EACH STATEMENT EXECUTE FU
 -- another has claimed since.
 CREATE FUNCTION SERVICE.outbox_claim(p_claim text, p_limit int, p_lease_ms int)
 RETURNS TABLE (id text, zone_id text, stream text, dedupe_key text, payload jsonb, traceparent text,
-               occurred_at timestamptz, attempts int, producer_seq bigint)
+               occurred_at timestamptz, order_key text, producer_seq bigint)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -146,7 +147,7 @@ BEGIN
   WHERE o.id = ANY (v_ids);
 
   RETURN QUERY
-    SELECT o.id::text, o.zone_id::text, o.stream, o.dedupe_key, o.payload, o.traceparent, o.occurred_at, o.attempts,
+    SELECT o.id::text, o.zone_id::text, o.stream, o.dedupe_key, o.payload, o.traceparent, o.occurred_at, o.order_key,
            o.producer_seq
     FROM SERVICE.outbox AS o WHERE o.id = ANY (v_ids) ORDER BY o.ordinal;
 END

@@ -70,7 +70,7 @@ DECLARE
   v_id text := caracal.new_row_id();
 BEGIN
   INSERT INTO sts.outbox (id, zone_id, stream, order_key, dedupe_key, payload)
-  VALUES (v_id, p_zone, 'caracal.audit.events', p_zone, 'audit:' || v_id, jsonb_build_object(
+  VALUES (v_id, p_zone, 'caracal.audit.events', v_id, 'audit:' || v_id, jsonb_build_object(
     'zoneId', p_zone,
     'eventType', p_event_type,
     'requestId', coalesce(current_setting('caracal.request_id', true), ''),

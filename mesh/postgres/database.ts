@@ -100,8 +100,10 @@ export function createPool(options: PoolOptions): Database {
 
   return {
     inZone: (zone, work, zoneOptions = {}) =>
-      transact(beginInZone(zone, zoneOptions), (tx) => work(asZoneTransaction(tx, zone))),
-    inZones: (work) => transact('BEGIN', (tx, isOpen) => work(zoneSequence(tx, isOpen))),
+      transact(beginInZone(zone, zoneOptions), (tx) =>
+        work(asZoneTransaction(tx, { zoneId: zone, service: settings.service })),
+      ),
+    inZones: (work) => transact('BEGIN', (tx, isOpen) => work(zoneSequence(tx, { isOpen, service: settings.service }))),
     acrossZones: (work) =>
       transact(`BEGIN READ ONLY; SET LOCAL ROLE ${loaderRole(settings.service)}`, (tx) =>
         work(asLoaderTransaction(tx)),
@@ -137,7 +139,10 @@ function checkedId(id: string): string {
   return id;
 }
 
-function zoneSequence(tx: Transaction, isOpen: () => boolean): ZoneSequence {
+function zoneSequence(
+  tx: Transaction,
+  { isOpen, service }: { isOpen: () => boolean; service: ServiceName },
+): ZoneSequence {
   let entered = 0;
   return {
     ...tx,
@@ -152,7 +157,7 @@ function zoneSequence(tx: Transaction, isOpen: () => boolean): ZoneSequence {
         };
       };
       const statements = { query: guarded(tx.query), one: guarded(tx.one), execute: guarded(tx.execute) };
-      return asZoneTransaction(statements, zone);
+      return asZoneTransaction(statements, { zoneId: zone, service });
     },
   };
 }

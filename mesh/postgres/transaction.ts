@@ -1,6 +1,7 @@
 // What can be done inside a transaction, and the two kinds there are. The types are branded, so that a statement written for
 // one zone cannot be given a connection that is bound to none.
 import type { ZoneId } from '#mesh/ids';
+import type { ServiceName } from '#mesh/topology';
 import type { PoolClient } from 'pg';
 
 /** Statements run one after another, in the order they are called. Values travel apart from the text, always. */
@@ -17,6 +18,8 @@ declare const bound: unique symbol;
 /** Sees and writes the rows of one zone: row-level security holds it there. */
 export interface ZoneTransaction extends Transaction {
   readonly zoneId: ZoneId;
+  /** Whose schema it writes. */
+  readonly service: ServiceName;
   readonly [bound]: 'zone';
 }
 
@@ -74,8 +77,11 @@ export function openTransaction(client: PoolClient, isOpen: () => boolean): Tran
   };
 }
 
-export function asZoneTransaction(transaction: Transaction, zoneId: ZoneId): ZoneTransaction {
-  return { ...transaction, zoneId } as ZoneTransaction;
+export function asZoneTransaction(
+  transaction: Transaction,
+  binding: { readonly zoneId: ZoneId; readonly service: ServiceName },
+): ZoneTransaction {
+  return { ...transaction, ...binding } as ZoneTransaction;
 }
 
 export function asLoaderTransaction(transaction: Transaction): LoaderTransaction {
