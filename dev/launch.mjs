@@ -88,7 +88,7 @@ async function install(folder) {
   say('installing the dependencies (npm ci); the first time takes a minute or two');
   const started = Date.now();
   const npm = npmCommand();
-  const child = spawn(npm.command, [...npm.args, 'ci', '--no-audit', '--no-fund'], {
+  const child = spawn(npm.command, [...npm.args, 'ci', '--no-audit', '--no-fund', '--loglevel=error'], {
     cwd: folder,
     stdio: ['ignore', 'inherit', 'inherit'],
     env: { ...process.env, PATH: pathOutside(folder) },

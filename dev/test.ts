@@ -62,7 +62,12 @@ async function runSuite(request: RunRequest, runFolder: string, signal: AbortSig
   const child = spawn(process.execPath, [...runner, ...reporters], {
     cwd: root,
     stdio: ['ignore', 'inherit', 'inherit'],
-    env: { ...process.env, [endpointsVariable]: JSON.stringify(endpoints) },
+    env: {
+      ...process.env,
+      [endpointsVariable]: JSON.stringify(endpoints),
+      // The runner keeps a token of its own interface there; a run leaves nothing outside its folder.
+      XDG_DATA_HOME: join(runFolder, 'data'),
+    },
   });
   const exitCode = await endOf(child, signal);
   signal.throwIfAborted();

@@ -13,7 +13,7 @@ import { writePrivate } from './secrets.ts';
 const renewBeforeMilliseconds = 30 * 86_400_000;
 
 /** The operator's certificate, for a gRPC client in a person's hands. */
-export const operatorName = 'dev';
+const operatorName = 'dev';
 
 /**
  * Makes what is missing, expires soon or is not of this root. `bundle.pem` holds the root and the public ones, because

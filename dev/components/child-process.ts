@@ -141,7 +141,7 @@ export function describeExit(exit: ProcessExit): string {
 }
 
 /** The end of a log as text to append to a message, or nothing when there is none. */
-export function logTail(path: string): string {
+function logTail(path: string): string {
   try {
     const lines = readFileSync(path, 'utf8').trimEnd().split('\n').slice(-logTailLines);
     return `; the end of ${path}:\n${lines.map((line) => `  ${line}`).join('\n')}`;

@@ -152,11 +152,16 @@ function reasonOf(error: unknown): string {
 
 const opaModule = 'github.com/open-policy-agent/opa';
 
-/** Go's own caches go into the work folder too and leave with it: the build writes nowhere else. */
+/**
+ * Go's own caches and its usage counters go into the work folder too and leave with it: the build writes nowhere else.
+ * The settings made with `go env -w` are still read from where they are.
+ */
 async function buildWithGo(work: string, options: OpaBinaryOptions): Promise<Outcome> {
   const go = findOnPath('go', options.environment);
   if (go === undefined) return { kind: 'none', problem: 'there is no go on PATH' };
   options.say?.(`building OPA ${opaVersion} with Go; the first time takes minutes`);
+  const asked = { environment: options.environment, limitMilliseconds: versionLimitMilliseconds };
+  const settings = await runToEnd(go, ['env', 'GOENV'], asked);
   const environment: Environment = {
     ...options.environment,
     CGO_ENABLED: '0',
@@ -164,6 +169,8 @@ async function buildWithGo(work: string, options: OpaBinaryOptions): Promise<Out
     GOMODCACHE: join(work, 'go', 'mod'),
     GOCACHE: join(work, 'go-build'),
     GOBIN: join(work, 'bin'),
+    ...(settings.kind === 'succeeded' ? { GOENV: settings.output.trim() } : {}),
+    XDG_CONFIG_HOME: join(work, 'config'),
   };
   const path = join(work, 'bin', 'opa');
   const limits = { limitMilliseconds: buildLimitMilliseconds, signal: options.signal };

@@ -39,7 +39,7 @@ const answerLimitMilliseconds = 1_000;
 const bodyLimitBytes = 8 * 1024 * 1024;
 const inflatedBodyLimitBytes = 8 * 1024 * 1024;
 
-export const opaStop: readonly StopStep[] = [{ signal: 'SIGTERM', graceMilliseconds: 8_000 }];
+const opaStop: readonly StopStep[] = [{ signal: 'SIGTERM', graceMilliseconds: 8_000 }];
 
 /** Rejects with what is missing, or with the end of the log when the server does not come up. */
 export async function startOpa(options: OpaOptions): Promise<RunningOpa> {

@@ -45,7 +45,7 @@ const maximumConnections = 400;
 const socketFolderLimitBytes = 85;
 
 /** SIGINT is Postgres' fast shutdown, SIGQUIT its immediate one (recovery at the next start). */
-export const postgresStop: readonly StopStep[] = [
+const postgresStop: readonly StopStep[] = [
   { signal: 'SIGINT', graceMilliseconds: 30_000 },
   { signal: 'SIGQUIT', graceMilliseconds: 5_000 },
 ];

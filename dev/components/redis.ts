@@ -43,7 +43,7 @@ const installLimitMilliseconds = 300_000;
 /** db0 carries streams, db1 rate limits; tests take a pair each. */
 const databases = 256;
 
-export const redisStop: readonly StopStep[] = [{ signal: 'SIGTERM', graceMilliseconds: 10_000 }];
+const redisStop: readonly StopStep[] = [{ signal: 'SIGTERM', graceMilliseconds: 10_000 }];
 
 /** Rejects with what is missing, or with the end of the log when the server does not come up. */
 export async function startRedis(options: RedisOptions): Promise<RunningRedis> {

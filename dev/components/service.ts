@@ -35,10 +35,10 @@ const readyLimitMilliseconds = 60_000;
 const answerLimitMilliseconds = 3_000;
 
 /** SIGTERM begins the drain; a service ends itself within its own grace period. */
-export const serviceStop: readonly StopStep[] = [{ signal: 'SIGTERM', graceMilliseconds: 40_000 }];
+const serviceStop: readonly StopStep[] = [{ signal: 'SIGTERM', graceMilliseconds: 40_000 }];
 
 /** The file that a service's process runs. */
-export function serviceMain(root: string, name: string): string {
+function serviceMain(root: string, name: string): string {
   return join(root, 'services', name, 'main.ts');
 }
 
