@@ -25,7 +25,7 @@ export class JsonRefused extends Error {
 export type Place = readonly (string | number)[];
 
 /** A place as `scopes[3].name`; empty for the document as a whole. */
-export function placeText(place: Place): string {
+function placeText(place: Place): string {
   let text = '';
   for (const step of place) {
     if (typeof step === 'number') text += `[${step}]`;

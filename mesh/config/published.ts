@@ -18,7 +18,7 @@ function isSet({ resolved }: Situation, name: string): boolean {
 }
 
 /** True when a service mesh is declared to protect and identify connections. */
-export function isMeshDeclared(situation: Situation): boolean {
+function isMeshDeclared(situation: Situation): boolean {
   return situation.resolved.get('MESH_IDENTITY')?.value !== undefined;
 }
 
