@@ -1,6 +1,7 @@
 // Reads a JWK set (RFC 7517 §5) as the keys that may verify mandates: P-256 signature keys by id. Everything else in the
 // set is passed over, as RFC 7517 §5 asks of unknown keys.
 import { createPublicKey, type KeyObject } from 'node:crypto';
+import { parseStrictJson } from '#mesh/canonical';
 import { isP256 } from './signature.ts';
 
 // A zone's published verification key.
@@ -47,6 +48,18 @@ export function readVerificationKey(jwk: unknown): { readonly kid: string; reado
   } catch {
     return undefined;
   }
+}
+
+// A zone has a handful of keys of 200 bytes each, three levels deep with the set around them.
+const MAX_SET_BYTES = 65_536;
+const MAX_SET_DEPTH = 8;
+
+// The set in a document that was fetched; throws when it is none.
+export function parseJwks(text: string): Jwks {
+  const value = parseStrictJson(text, { maxBytes: MAX_SET_BYTES, maxDepth: MAX_SET_DEPTH });
+  const keys = typeof value === 'object' && value !== null && 'keys' in value ? value['keys'] : undefined;
+  if (!Array.isArray(keys)) throw new Error('not a key set');
+  return { keys };
 }
 
 // Usable keys by id. Two keys under one id leave neither: nobody can say which was meant.
