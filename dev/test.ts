@@ -4,13 +4,14 @@ import type { ChildProcess } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { processStartTime } from './process-identity.mjs';
 import { readArguments, testUsage } from './test/arguments.ts';
 import type { TestRequest } from './test/arguments.ts';
 import { startComponents } from './test/components.ts';
 import { endpointsVariable } from './test/endpoints.ts';
 import { isReport, judge } from './test/results.ts';
 import type { Report, Verdict } from './test/results.ts';
-import { makeRunFolder, removeLeftovers, removeRunFolder } from './test/run-folder.ts';
+import { makeRunFolder, recordProcess, removeLeftovers, removeRunFolder } from './test/run-folder.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const base = join(root, '.caracal', 'test');
@@ -69,6 +70,8 @@ async function runSuite(request: RunRequest, runFolder: string, signal: AbortSig
       XDG_DATA_HOME: join(runFolder, 'data'),
     },
   });
+  const startTime = processStartTime(child.pid ?? 0);
+  if (child.pid !== undefined && startTime !== undefined) recordProcess(runFolder, { pid: child.pid, startTime });
   const exitCode = await endOf(child, signal);
   signal.throwIfAborted();
   if (existsSync(reportFile)) cpSync(reportFile, join(base, 'results.json'));

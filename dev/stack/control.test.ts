@@ -2,8 +2,9 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, wri
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, inject, test, vi } from 'vitest';
 import { isRunning } from '../process-identity.mjs';
+import { stacksFolder } from '../test/run-folder.ts';
 import { bringDown, bringUp } from './control.ts';
 import type { UpOutcome } from './control.ts';
 import { stackLayout } from './layout.ts';
@@ -29,7 +30,11 @@ let layout: Layout;
 let said: string[];
 
 beforeEach(() => {
-  const root = mkdtempSync(join(tmpdir(), 'caracal-stack-'));
+  // In the run's folder where there is one: an interrupted run then ends the stack of the test it was in.
+  const runFolder = inject('endpoints')?.runFolder;
+  const parent = runFolder === undefined ? tmpdir() : join(runFolder, stacksFolder);
+  mkdirSync(parent, { recursive: true });
+  const root = mkdtempSync(join(parent, 'caracal-stack-'));
   layout = stackLayout(root);
   said = [];
   writeFileSync(join(root, 'package.json'), '{"type":"module"}');

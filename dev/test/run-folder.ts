@@ -8,6 +8,8 @@ import { stopProcess } from '../components/child-process.ts';
 import type { StopStep } from '../components/child-process.ts';
 import { isRunning, processStartTime } from '../process-identity.mjs';
 import type { ProcessIdentity } from '../process-identity.mjs';
+import { bringDown } from '../stack/control.ts';
+import { stackLayout } from '../stack/layout.ts';
 
 /**
  * What belongs to a run is thrown away: it gets a moment to end by itself and no more. SIGINT comes first because it is
@@ -35,7 +37,10 @@ export function recordProcess(folder: string, identity: ProcessIdentity): void {
   if (existsSync(join(folder, 'processes'))) writeFileSync(path, JSON.stringify({ pid, startTime }));
 }
 
-/** Ends every process written down in the folder, then removes the folder. */
+/** Below the run folder: the folders of stacks that tests start with a supervisor of their own. */
+export const stacksFolder = 'stacks';
+
+/** Ends every process written down in the folder and every stack in it, then removes the folder. */
 export async function removeRunFolder(folder: string): Promise<void> {
   const records = join(folder, 'processes');
   const identities = existsSync(records) ? readdirSync(records).map((name) => readIdentity(join(records, name))) : [];
@@ -44,6 +49,10 @@ export async function removeRunFolder(folder: string): Promise<void> {
       if (identity !== undefined) await stopProcess(identity, endSteps);
     }),
   );
+  // After the runner is gone: a test could start another one.
+  const stacks = join(folder, stacksFolder);
+  const roots = existsSync(stacks) ? readdirSync(stacks) : [];
+  await Promise.all(roots.map((root) => bringDown(stackLayout(join(stacks, root)), () => undefined)));
   rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
 }
 
