@@ -1,0 +1,109 @@
+// What the policies of a set say together. Each is read strictly; anything that is not a whole, well-formed answer
+// denies with a status of its own, so that a broken policy can never look like a permissive one.
+import type { JsonObject, JsonValue } from '#mesh/failure';
+
+/** Why policy denied without saying so itself. `complete` means that it did say so. */
+export type EvaluationStatus =
+  | 'complete'
+  | 'no_active_policy_set'
+  | 'undefined'
+  | 'malformed'
+  | 'incomplete'
+  | 'evaluation_error'
+  | 'timeout'
+  | 'policy_unavailable';
+
+export interface Decision {
+  readonly kind: 'allow' | 'hold' | 'deny';
+  readonly status: EvaluationStatus;
+  /** Names of the policies that decided, as `name` or `name/what the policy called it`. */
+  readonly determining: readonly string[];
+  readonly diagnostics: readonly JsonObject[];
+}
+
+interface Answer {
+  readonly decision: 'allow' | 'deny' | 'abstain';
+  readonly hold: boolean;
+  readonly determining: readonly string[];
+  readonly diagnostics: readonly JsonObject[];
+}
+
+/** More would only bloat evidence; the rest is cut and said to be cut. */
+const maxNotes = 32;
+
+export function denial(status: EvaluationStatus, diagnostics: readonly JsonObject[] = []): Decision {
+  return { kind: 'deny', status, determining: [], diagnostics };
+}
+
+function isObject(value: JsonValue | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** A list of strings or objects; strings are what authors write by hand, objects what generators write. */
+function notes(value: JsonValue | undefined, wrap: string): readonly JsonObject[] | undefined {
+  if (value === undefined || value === null) return [];
+  const list = isObject(value) ? [value] : value;
+  if (!Array.isArray(list)) return undefined;
+  const read: JsonObject[] = [];
+  for (const item of list.slice(0, maxNotes)) {
+    if (isObject(item)) read.push(item);
+    else if (typeof item === 'string') read.push({ [wrap]: item });
+    else return undefined;
+  }
+  return read;
+}
+
+function nameOf(note: JsonObject): string {
+  const name = note['policy'] ?? note['id'] ?? note['name'];
+  return typeof name === 'string' ? name : '';
+}
+
+function readAnswer(value: JsonValue): Answer | 'malformed' | 'incomplete' {
+  if (!isObject(value)) return 'malformed';
+  if (value['evaluation_status'] !== 'complete')
+    return typeof value['evaluation_status'] === 'string' ? 'incomplete' : 'malformed';
+  const { decision } = value;
+  const determining = notes(value['determining_policies'], 'policy');
+  const diagnostics = notes(value['diagnostics'], 'reason');
+  if (!determining || !diagnostics) return 'malformed';
+  if (decision !== 'allow' && decision !== 'deny' && decision !== 'abstain') return 'malformed';
+  const hold = decision === 'allow' && diagnostics.some((note) => note['step_up_required'] !== undefined);
+  return { decision, hold, determining: determining.map(nameOf), diagnostics };
+}
+
+/**
+ * Any deny wins; else any hold; else at least one allow; else deny. A policy that answers nothing, or not in the form
+ * `{decision, evaluation_status: "complete", determining_policies, diagnostics}`, denies for the whole set: one that has
+ * no opinion says `abstain`.
+ */
+export function combine(names: readonly string[], results: Readonly<Record<string, JsonValue>>): Decision {
+  const read: { name: string; answer: Answer }[] = [];
+  for (const [index, name] of names.entries()) {
+    const value = Object.hasOwn(results, String(index)) ? results[String(index)] : undefined;
+    if (value === undefined) return { ...denial('undefined'), determining: [name] };
+    const answer = readAnswer(value);
+    if (typeof answer === 'string') return { ...denial(answer), determining: [name] };
+    read.push({ name, answer });
+  }
+  const pick = (test: (answer: Answer) => boolean): typeof read => read.filter(({ answer }) => test(answer));
+  const denied = pick((answer) => answer.decision === 'deny');
+  if (denied.length > 0) return conclude('deny', denied);
+  const held = pick((answer) => answer.hold);
+  if (held.length > 0) return conclude('hold', held);
+  const allowed = pick((answer) => answer.decision === 'allow');
+  return allowed.length > 0 ? conclude('allow', allowed) : denial('complete', [{ reason: 'no_policy_allows' }]);
+}
+
+function conclude(kind: Decision['kind'], from: readonly { name: string; answer: Answer }[]): Decision {
+  const determining = from.flatMap(({ name, answer }) =>
+    answer.determining.length > 0
+      ? answer.determining.map((own) => (own === '' || own === name ? name : `${name}/${own}`))
+      : [name],
+  );
+  return {
+    kind,
+    status: 'complete',
+    determining: [...new Set(determining)].slice(0, maxNotes),
+    diagnostics: from.flatMap(({ answer }) => answer.diagnostics).slice(0, maxNotes),
+  };
+}

@@ -1,0 +1,52 @@
+// A governed call as the Gateway asks about it, and the answer it gets: no wire types, no stream.
+import type { Failure } from '#mesh/failure';
+import type { Asked } from '../evidence.ts';
+
+export interface CallQuestion {
+  readonly asked: Asked;
+  /** The mandate as it was presented. */
+  readonly mandate: string;
+  /** The zone of the resource as the Gateway routed it. */
+  readonly zoneId: string;
+  readonly resource: string;
+  readonly method: string;
+  readonly path: string;
+}
+
+/** What goes on the upstream request; held for one call only. */
+export interface Injection {
+  readonly headerName: string;
+  readonly headerValue: string;
+  /** Empty unless the upstream asked for identity. */
+  readonly identityMandate: string;
+  /** 0 when unknown. */
+  readonly expiresAtMs: number;
+}
+
+export interface CallAllowed {
+  readonly kind: 'allowed';
+  readonly eventId: string;
+  readonly scopes: readonly string[];
+  readonly injection: Injection;
+  readonly upstreamUrl: string;
+  readonly allowedHosts: readonly string[];
+  readonly reusable: boolean;
+  readonly validUntilMs: number;
+  readonly policyDigest: string;
+  readonly policySetId: string;
+  readonly policySetVersionId: string;
+  readonly inputDigest: string;
+  readonly resourceVersion: number;
+  readonly delegationEpoch: number;
+}
+
+export interface CallRefused {
+  readonly kind: 'refused';
+  readonly failure: Failure;
+  readonly diagnostics: readonly object[];
+  /** Empty when the event could not be made durable. */
+  readonly eventId: string;
+  readonly requiredScopes: readonly string[];
+}
+
+export type CallVerdict = CallAllowed | CallRefused;

@@ -1,0 +1,85 @@
+// First step of a governed call: is the presented mandate good at this resource, now? Nothing of the Gateway's word
+// counts: signature, class, audience, expiry and anchors are checked here again.
+import { fail } from '#mesh/failure';
+import type { Clock } from '#mesh/time';
+import type { VerifiedMandate } from '#mesh/mandate';
+import { accept } from '../../domain/audience.ts';
+import { isLive } from '../../domain/directory.ts';
+import type { Application, Resource, Zone } from '../../domain/directory.ts';
+import type { DelegationGraph } from '../../ports/delegation-graph.ts';
+import type { Directory } from '../../ports/directory.ts';
+import type { MandateReader } from '../../ports/mandate-issuing.ts';
+import type { Revocations } from '../../ports/revocations.ts';
+import { bindAuthority } from '../authority-above.ts';
+import type { BoundAuthority } from '../authority-above.ts';
+import type { CallQuestion } from './call-question.ts';
+
+export interface VerifyDeps {
+  readonly issuer: string;
+  readonly clock: Pick<Clock, 'now'>;
+  readonly mandateReader: MandateReader;
+  readonly revocations: Revocations;
+  readonly directory: Directory;
+  readonly delegationGraph: DelegationGraph;
+}
+
+/** The call with everything read for it. */
+export interface KnownCall {
+  readonly mandate: VerifiedMandate;
+  readonly zone: Zone;
+  readonly application: Application;
+  readonly resource: Resource;
+  readonly bound: BoundAuthority;
+  readonly nowMs: number;
+}
+
+/** Throws `token_revoked` when an applied anchor hits the mandate. Called again in the turn that releases. */
+export function assertNotRevoked(
+  deps: Pick<VerifyDeps, 'revocations' | 'mandateReader'>,
+  mandate: VerifiedMandate,
+): void {
+  deps.revocations.assertUsable();
+  const anchors = deps.mandateReader.anchorsOf(mandate);
+  if (deps.revocations.refuses(mandate.claims.zone_id, mandate.claims.rev, anchors)) throw fail('token_revoked');
+}
+
+/** The presented mandate, good at this resource; `invalid_token` or `token_revoked`. */
+export async function verifyPresented(deps: VerifyDeps, question: CallQuestion): Promise<VerifiedMandate> {
+  const mandate = await deps.mandateReader.verify(question.mandate);
+  const { issuer } = deps;
+  const verdict = accept(mandate.claims, {
+    verifier: 'gateway',
+    issuer,
+    zoneId: question.zoneId,
+    resource: question.resource,
+  });
+  if (verdict.kind === 'refused') throw fail('invalid_token', { privateDetail: verdict.cause });
+  if (mandate.claims.exp * 1000 <= deps.clock.now()) throw fail('invalid_token', { privateDetail: 'expired' });
+  assertNotRevoked(deps, mandate);
+  return mandate;
+}
+
+/** Zone, client, resource, session and path as they stand now. */
+export async function readCall(deps: VerifyDeps, question: CallQuestion, mandate: VerifiedMandate): Promise<KnownCall> {
+  const { claims } = mandate;
+  const nowMs = deps.clock.now();
+  const [zone, application, resource] = await Promise.all([
+    deps.directory.zone(claims.zone_id),
+    deps.directory.application(claims.zone_id, claims.client_id),
+    deps.directory.resource(claims.zone_id, question.resource),
+  ]);
+  if (!zone) throw fail('invalid_token', { privateDetail: 'unknown_zone' });
+  if (!application || !isLive(application, nowMs)) throw fail('invalid_token', { privateDetail: 'unknown_client' });
+  if (!resource) throw fail('not_found', { privateDetail: 'unknown_resource' });
+  const bound = await bindAuthority(deps.delegationGraph, {
+    zoneId: claims.zone_id,
+    applicationId: claims.client_id,
+    agentSessionId: claims.agent_session_id,
+    delegationEdgeId: claims.delegation_edge_id,
+    nowMs,
+    minEpoch: claims.delegation_graph_epoch,
+    holdingBoundsPath: false,
+    refusal: 'token_revoked',
+  });
+  return { mandate, zone, application, resource, bound, nowMs };
+}

@@ -1,0 +1,58 @@
+// First step: is the caller the application it says it is? Whoever is not learns nothing of what exists, neither from
+// words nor from time.
+import { fail } from '#mesh/failure';
+import type { Clock } from '#mesh/time';
+import { hasRightCheck } from '../../domain/client-secret.ts';
+import { isLive } from '../../domain/directory.ts';
+import type { Application, Zone } from '../../domain/directory.ts';
+import type { Directory } from '../../ports/directory.ts';
+import type { FailureCounter, SecretVerifier } from '../../ports/secret-verifier.ts';
+
+export interface AuthenticateDeps {
+  readonly directory: Pick<Directory, 'zone' | 'application'>;
+  readonly secretVerifier: SecretVerifier;
+  readonly failureCounter: FailureCounter;
+  readonly clock: Pick<Clock, 'now'>;
+  /** Stands in for the check key of a zone that does not exist; random per process. */
+  readonly unknownZoneKey: Uint8Array;
+}
+
+export interface Credentials {
+  readonly zoneId: string;
+  readonly applicationId: string;
+  readonly clientSecret: string;
+  readonly source: string;
+}
+
+export interface AuthenticatedClient {
+  readonly zone: Zone;
+  readonly application: Application;
+}
+
+/** Failures are counted per minute, so a minute is when to come back. */
+const failureWindowMs = 60_000;
+
+/**
+ * The zone and application, or `invalid_client`; `rate_limited` after too many failures from one address, which never
+ * concerns a right secret. Junk is refused by its check part alone; whatever passes that costs one derivation, for an
+ * application that exists and for one that does not.
+ */
+export async function authenticateClient(
+  deps: AuthenticateDeps,
+  credentials: Credentials,
+): Promise<AuthenticatedClient> {
+  const { zoneId, applicationId, clientSecret } = credentials;
+  const zone = await deps.directory.zone(zoneId);
+  const found = zone ? await deps.directory.application(zoneId, applicationId) : undefined;
+  const application = found && isLive(found, deps.clock.now()) ? found : undefined;
+  const checkKey = zone?.secretCheckKey ?? deps.unknownZoneKey;
+  const plausible = hasRightCheck(checkKey, clientSecret, applicationId);
+  const storedHash = application?.secretHash;
+  const right =
+    plausible && (await deps.secretVerifier.verify({ zoneId, applicationId, storedHash, secret: clientSecret }));
+  if (zone && application && right) return { zone, application };
+  if (deps.failureCounter.failed(applicationId, credentials.source)) {
+    throw fail('rate_limited', { retryAfterMs: failureWindowMs, privateDetail: 'too many failed authentications' });
+  }
+  throw fail('invalid_client', { privateDetail: application ? 'wrong_secret' : 'unknown_client' });
+}

@@ -1,0 +1,81 @@
+// Fourth step: one policy decision per resource, and one for session lifecycle when it was asked for.
+import { fail } from '#mesh/failure';
+import type { Failure } from '#mesh/failure';
+import { lifecycleScope } from '../../domain/audience.ts';
+import { lifecycleResource } from '../../domain/decision-input.ts';
+import type { DecidedResource } from '../../domain/decision-input.ts';
+import { decideByPolicy, refusalOf } from '../decide-by-policy.ts';
+import type { DecideDeps, PolicyOutcome } from '../decide-by-policy.ts';
+import type { AuthenticatedClient } from './authenticate-client.ts';
+import type { Candidate, Resolved } from './resolve-resources.ts';
+import type { Subject } from './validate-subject.ts';
+
+/** What came out for one resource; `failure` undefined means granted. */
+export interface Decided {
+  readonly identifier: string;
+  readonly scopes: readonly string[];
+  readonly policy: PolicyOutcome | undefined;
+  readonly failure: Failure | undefined;
+  /** True for session lifecycle, which grants a scope and no target. */
+  readonly lifecycle: boolean;
+}
+
+export interface DecideAt {
+  readonly client: AuthenticatedClient;
+  readonly subject: Subject;
+  readonly nowMs: number;
+}
+
+type ActionId = 'TokenExchange' | 'SessionLifecycle';
+
+async function ask(
+  deps: DecideDeps,
+  at: DecideAt,
+  about: { readonly resource: DecidedResource; readonly scopes: readonly string[]; readonly action: ActionId },
+): Promise<Decided> {
+  const policy = await decideByPolicy(deps, {
+    zone: at.client.zone,
+    application: at.client.application,
+    resource: about.resource,
+    action: { id: about.action },
+    requestedScopes: about.scopes,
+    session: at.subject.bound.session,
+    path: at.subject.bound.path,
+    subject: at.subject.mandate?.claims,
+    nowMs: at.nowMs,
+  });
+  return {
+    identifier: about.resource.identifier,
+    scopes: about.scopes,
+    policy,
+    failure: refusalOf(policy),
+    lifecycle: about.action === 'SessionLifecycle',
+  };
+}
+
+async function decideCandidate(deps: DecideDeps, at: DecideAt, candidate: Candidate): Promise<Decided> {
+  if (candidate.kind === 'refused') {
+    const { identifier, failure } = candidate;
+    return { identifier, scopes: [], policy: undefined, failure, lifecycle: false };
+  }
+  const { resource, scopes } = candidate;
+  return ask(deps, at, { resource: { ...resource, type: 'Resource' }, scopes, action: 'TokenExchange' });
+}
+
+/** Every decision of the exchange, in the order asked; lifecycle last. */
+export async function decide(deps: DecideDeps, resolved: Resolved, at: DecideAt): Promise<readonly Decided[]> {
+  const pending = resolved.candidates.map(async (candidate) => decideCandidate(deps, at, candidate));
+  if (resolved.lifecycle) {
+    pending.push(ask(deps, at, { resource: lifecycleResource, scopes: [lifecycleScope], action: 'SessionLifecycle' }));
+  }
+  return Promise.all(pending);
+}
+
+/** The failure of an exchange in which nothing was granted: the common reason, or `access_denied` with all of them. */
+export function overallFailure(decided: readonly Decided[]): Failure {
+  const failures = decided.map(({ failure }) => failure).filter((failure) => failure !== undefined);
+  const [first] = failures;
+  if (first && (failures.length === 1 || failures.every(({ reason }) => reason === first.reason))) return first;
+  const denied = decided.map(({ identifier, failure }) => ({ resource: identifier, error: failure?.reason ?? '' }));
+  return fail('access_denied', { details: { denied_resources: denied } });
+}

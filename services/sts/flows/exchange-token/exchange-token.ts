@@ -1,0 +1,171 @@
+// Token exchange (RFC 8693): authenticate the client, find what it comes from, narrow, decide, mint, leave evidence,
+// answer. Every outcome, refusals included, is in the ledger before the caller hears of it.
+import { asFailure, fail } from '#mesh/failure';
+import type { Failure, JsonValue } from '#mesh/failure';
+import type { Clock } from '#mesh/time';
+import type { Evidence, RefusalSampler } from '../../ports/evidence.ts';
+import { decisionEvent } from '../evidence.ts';
+import type { DecideDeps } from '../decide-by-policy.ts';
+import { authenticateClient } from './authenticate-client.ts';
+import type { AuthenticateDeps, AuthenticatedClient } from './authenticate-client.ts';
+import { decide, overallFailure } from './decide.ts';
+import type { Decided } from './decide.ts';
+import { checkLifetime, mint } from './mint.ts';
+import type { MintDeps, Minted } from './mint.ts';
+import { resolveResources } from './resolve-resources.ts';
+import type { ResolveDeps } from './resolve-resources.ts';
+import type { TokenGrant, TokenRequest } from './token-request.ts';
+import { validateSubject } from './validate-subject.ts';
+import type { Subject, SubjectDeps } from './validate-subject.ts';
+
+export type ExchangeDeps = AuthenticateDeps &
+  SubjectDeps &
+  ResolveDeps &
+  DecideDeps &
+  MintDeps & {
+    readonly evidence: Evidence;
+    readonly clock: Pick<Clock, 'now'>;
+    readonly refusalSampler: RefusalSampler;
+  };
+
+/** What is known of the request so far, for the evidence of a refusal. */
+interface Progress {
+  client?: AuthenticatedClient;
+  subject?: Subject;
+}
+
+function facts(request: TokenRequest, progress: Progress): Record<string, JsonValue | undefined> {
+  const { client, subject } = progress;
+  return {
+    use: request.subjectToken === undefined ? 'ambient' : 'per_call',
+    application_id: request.applicationId,
+    application_name: client?.application.name,
+    requested_scopes: request.scopes ? [...request.scopes] : undefined,
+    subject: subject?.mandate?.claims.sub,
+    subject_jti: subject?.mandate?.claims.jti,
+    agent_session_id: subject?.bound.session?.id ?? request.agentSessionId,
+    delegation_edge_id: subject?.bound.path?.edges.at(-1)?.id ?? request.delegationEdgeId,
+    delegation_path: subject?.bound.path?.edges.map(({ id }) => id),
+    source_address: client ? undefined : request.source,
+  };
+}
+
+async function recordRefusal(
+  deps: ExchangeDeps,
+  request: TokenRequest,
+  progress: Progress & { failure: Failure },
+): Promise<void> {
+  const { client, failure } = progress;
+  const sample = client ? { suppressed: 0 } : deps.refusalSampler.admit(request.source);
+  if (!sample) return;
+  await deps.evidence.emit(
+    decisionEvent({
+      eventType: 'token.exchange',
+      asked: request.asked,
+      // Before the client is known the zone is only a claim; an event under a stranger's claim would be forged evidence.
+      zoneId: client?.zone.id,
+      recordInputs: false,
+      failure,
+      facts: {
+        ...facts(request, progress),
+        claimed_zone_id: client ? undefined : request.zoneId,
+        resources: [...request.resources],
+        suppressed: sample.suppressed > 0 ? sample.suppressed : undefined,
+      },
+    }),
+  );
+}
+
+async function recordDecisions(
+  deps: ExchangeDeps,
+  request: TokenRequest,
+  outcome: { client: AuthenticatedClient; subject: Subject; decided: readonly Decided[]; minted: Minted | undefined },
+): Promise<void> {
+  const { client, subject, decided, minted } = outcome;
+  await Promise.all(
+    decided.map(async ({ identifier, scopes, policy, failure }) =>
+      deps.evidence.emit(
+        decisionEvent({
+          eventType: 'token.exchange',
+          asked: request.asked,
+          zoneId: client.zone.id,
+          recordInputs: client.zone.recordInputs,
+          policy,
+          failure,
+          facts: {
+            ...facts(request, { client, subject }),
+            resource: identifier,
+            scopes: failure ? undefined : [...scopes],
+            jti: failure ? undefined : minted?.claims.jti,
+            sid: failure ? undefined : minted?.claims.sid,
+            root_sid: failure ? undefined : minted?.claims.root_sid,
+            expires_at: failure ? undefined : minted?.claims.exp,
+          },
+        }),
+      ),
+    ),
+  );
+}
+
+function answer(minted: Minted, decided: readonly Decided[]): TokenGrant {
+  const { claims } = minted;
+  return {
+    accessToken: minted.token,
+    expiresInSeconds: claims.exp - claims.iat,
+    scopes: claims.scope?.split(' ') ?? [],
+    targets: claims.target ?? [],
+    denied: decided.flatMap(({ identifier, failure, policy }) =>
+      failure
+        ? [
+            {
+              resource: identifier,
+              error: failure.entry.oauthError,
+              description: failure.description,
+              diagnostics: policy?.decision.diagnostics ?? [],
+            },
+          ]
+        : [],
+    ),
+  };
+}
+
+async function exchange(
+  deps: ExchangeDeps,
+  request: TokenRequest,
+  progress: Progress,
+): Promise<{ grant?: TokenGrant; refused?: Failure }> {
+  deps.revocations.assertUsable();
+  // Read before anything the mandate will rest on, so that whatever ends from here on is noticed when signing.
+  const since = deps.revocations.applied();
+  const client = await authenticateClient(deps, request);
+  progress.client = client;
+  if (client.application.senderConstraint === 'required') {
+    throw fail('access_denied', { description: 'This application may only receive sender-constrained mandates.' });
+  }
+  const nowMs = deps.clock.now();
+  const subject = await validateSubject(deps, request, { client, nowMs });
+  progress.subject = subject;
+  checkLifetime(request, { client, subject, nowMs, since });
+  const resolved = await resolveResources(deps, request, subject);
+  const decided = await decide(deps, resolved, { client, subject, nowMs });
+  const granted = decided.filter(({ failure }) => !failure);
+  const minted = granted.length > 0 ? await mint(deps, request, { client, subject, granted, nowMs, since }) : undefined;
+  await recordDecisions(deps, request, { client, subject, decided, minted });
+  return minted ? { grant: answer(minted, decided) } : { refused: overallFailure(decided) };
+}
+
+/** Exchanges, or throws the failure to answer with. `audit_unavailable` when the outcome cannot be made durable. */
+export async function exchangeToken(deps: ExchangeDeps, request: TokenRequest): Promise<TokenGrant> {
+  const progress: Progress = {};
+  let outcome: { grant?: TokenGrant; refused?: Failure };
+  try {
+    outcome = await exchange(deps, request, progress);
+  } catch (error) {
+    const failure = asFailure(error);
+    // Without a journal nothing can be recorded any more, this refusal included.
+    if (failure.reason !== 'audit_unavailable') await recordRefusal(deps, request, { ...progress, failure });
+    throw failure;
+  }
+  if (outcome.grant) return outcome.grant;
+  throw outcome.refused ?? fail('access_denied');
+}

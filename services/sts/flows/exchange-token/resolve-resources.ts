@@ -1,0 +1,92 @@
+// Third step: the resources as they exist now and the scopes each may be granted. What does not exist, is out of reach
+// or over its rate is refused by itself; the rest goes on.
+import { fail } from '#mesh/failure';
+import type { Failure } from '#mesh/failure';
+import { lifecycleScope } from '../../domain/audience.ts';
+import type { Resource } from '../../domain/directory.ts';
+import { meetAll, narrow } from '../../domain/narrowing.ts';
+import type { Above, NarrowedResource } from '../../domain/narrowing.ts';
+import type { Directory } from '../../ports/directory.ts';
+import type { MintLimiter } from '../../ports/mint-limiter.ts';
+import type { Subject } from './validate-subject.ts';
+import type { TokenRequest } from './token-request.ts';
+
+export interface ResolveDeps {
+  readonly directory: Pick<Directory, 'resource'>;
+  readonly mintLimiter: MintLimiter;
+}
+
+/** One resource that policy will be asked about, or why it will not. */
+export type Candidate =
+  | { readonly kind: 'open'; readonly resource: Resource; readonly scopes: readonly string[] }
+  | { readonly kind: 'refused'; readonly identifier: string; readonly failure: Failure };
+
+export interface Resolved {
+  readonly candidates: readonly Candidate[];
+  /** True when `agent:lifecycle` was asked for and nothing above withholds it. */
+  readonly lifecycle: boolean;
+}
+
+function wantsLifecycle(request: TokenRequest, subject: Subject): boolean {
+  if (!request.scopes?.includes(lifecycleScope)) return false;
+  if (subject.mandate) {
+    throw fail('invalid_scope', { privateDetail: 'lifecycle_from_subject', details: { excess: [lifecycleScope] } });
+  }
+  if (subject.bound.session && !subject.bound.session.passLifecycle) {
+    throw fail('invalid_scope', { privateDetail: 'lifecycle_not_passed', details: { excess: [lifecycleScope] } });
+  }
+  return true;
+}
+
+async function underRate(
+  deps: ResolveDeps,
+  resource: Resource,
+  scopes: readonly string[],
+  applicationId: string,
+): Promise<Candidate> {
+  const { allowed, retryAfterMs } = await deps.mintLimiter.take(resource.zoneId, resource.id, applicationId);
+  if (allowed) return { kind: 'open', resource, scopes };
+  return { kind: 'refused', identifier: resource.identifier, failure: fail('rate_limited', { retryAfterMs }) };
+}
+
+function refusalFor(narrowed: NarrowedResource): Failure | undefined {
+  if (narrowed.outcome.kind === 'granted') return undefined;
+  switch (narrowed.outcome.cause) {
+    case 'outside_authority':
+      return fail('invalid_target', { privateDetail: narrowed.outcome.cause });
+    case 'no_scope_left':
+      return fail('invalid_scope', { privateDetail: narrowed.outcome.cause });
+  }
+}
+
+/** Reads and narrows; throws `invalid_target` or `invalid_scope` when the request as a whole asks for what cannot be. */
+export async function resolveResources(deps: ResolveDeps, request: TokenRequest, subject: Subject): Promise<Resolved> {
+  const lifecycle = wantsLifecycle(request, subject);
+  if (request.resources.length === 0) {
+    if (!lifecycle) throw fail('invalid_target', { description: 'At least one resource is required.' });
+    if (request.scopes?.length !== 1) throw fail('invalid_scope', { privateDetail: 'scopes_without_resource' });
+    return { candidates: [], lifecycle };
+  }
+  const above: Above = meetAll(subject.bounds);
+  const found = await Promise.all(
+    request.resources.map(async (identifier) => deps.directory.resource(request.zoneId, identifier)),
+  );
+  const existing = found.filter((resource) => resource !== undefined);
+  const narrowing = narrow({ requested: request.scopes, above, resources: existing });
+  if (narrowing.kind === 'exceeds') {
+    throw fail('invalid_scope', { privateDetail: 'scope_exceeds', details: { excess: [...narrowing.excess] } });
+  }
+  const candidates = await Promise.all(
+    request.resources.map(async (identifier, index): Promise<Candidate> => {
+      const resource = found[index];
+      if (!resource)
+        return { kind: 'refused', identifier, failure: fail('invalid_target', { privateDetail: 'unknown_resource' }) };
+      const narrowed = narrowing.resources.find((item) => item.identifier === identifier);
+      if (narrowed?.outcome.kind !== 'granted') {
+        return { kind: 'refused', identifier, failure: (narrowed && refusalFor(narrowed)) ?? fail('invalid_scope') };
+      }
+      return underRate(deps, resource, narrowed.outcome.scopes, request.applicationId);
+    }),
+  );
+  return { candidates, lifecycle };
+}

@@ -1,0 +1,51 @@
+// What anyone may read over HTTP: JWK sets at the three paths clients know, and RFC 8414 metadata.
+import type { FastifyInstance, FastifyReply } from 'fastify';
+import { fail } from '#mesh/failure';
+import type { JsonObject } from '#mesh/failure';
+import { isTextId } from '#mesh/ids';
+
+export interface PublishedDeps {
+  readonly zoneJwks: (zoneId: string) => Promise<object>;
+  readonly issuerMetadata: () => JsonObject;
+  readonly zoneMetadata: (zoneId: string) => Promise<JsonObject>;
+}
+
+/** Five minutes: how long a verifier may go on without learning of a new key. */
+const cacheControl = 'public, max-age=300, must-revalidate';
+
+function published(reply: FastifyReply): void {
+  void reply.header('cache-control', cacheControl).header('x-content-type-options', 'nosniff');
+}
+
+function zoneIdOf(value: unknown, path: string): string {
+  if (!isTextId(value)) throw fail('invalid_request', { fields: [{ path, rule: '1 to 128 of A-Z a-z 0-9 _ . : -' }] });
+  return value;
+}
+
+/** Adds the routes; refusals are never cached, answers five minutes. */
+export function addPublishedRoutes(app: FastifyInstance, deps: PublishedDeps): void {
+  app.get<{ Querystring: Record<string, unknown> }>('/.well-known/jwks.json', async (request, reply) => {
+    const jwks = await deps.zoneJwks(zoneIdOf(request.query['zone_id'], 'zone_id'));
+    published(reply);
+    return jwks;
+  });
+  for (const path of ['/zones/:zone/.well-known/jwks.json', '/v1/zones/:zone/jwks']) {
+    app.get<{ Params: { zone: string } }>(path, async (request, reply) => {
+      const jwks = await deps.zoneJwks(zoneIdOf(request.params.zone, 'zone'));
+      published(reply);
+      return jwks;
+    });
+  }
+  app.get('/.well-known/oauth-authorization-server', async (_request, reply) => {
+    published(reply);
+    return deps.issuerMetadata();
+  });
+  app.get<{ Params: { zone: string } }>(
+    '/zones/:zone/.well-known/oauth-authorization-server',
+    async (request, reply) => {
+      const metadata = await deps.zoneMetadata(zoneIdOf(request.params.zone, 'zone'));
+      published(reply);
+      return metadata;
+    },
+  );
+}

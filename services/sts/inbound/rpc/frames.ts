@@ -1,0 +1,102 @@
+// Questions and verdicts between the wire's terms and the flow's: every field of a question against its rule.
+import { create } from '@bufbuild/protobuf';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { AuthorizeResponseSchema } from '#gen/caracal/sts/v1/sts_pb';
+import type { AuthorizeResponse, Question } from '#gen/caracal/sts/v1/sts_pb';
+import type { Reason } from '#gen/caracal/failure/v1/failure_pb';
+import type { Failure } from '#mesh/failure';
+import { isTextId, newId } from '#mesh/ids';
+import { parseTraceparent } from '#mesh/telemetry';
+import type { CallQuestion, CallVerdict } from '../../flows/authorize-call/call-question.ts';
+
+type Frame = NonNullable<MessageInitShape<typeof AuthorizeResponseSchema>['frame']>;
+
+/** Longest mandate, resource identifier and path anything of ours accepts. */
+const maxMandate = 8192;
+const maxResource = 512;
+const maxPath = 8192;
+/** sts.proto: 1 to 30000. */
+const maxDeadlineMs = 30_000;
+/** Diagnostics in a verdict are for a response header's worth of reading, not for a policy's whole output. */
+const maxDiagnosticsBytes = 8192;
+
+export function frame(value: Frame): AuthorizeResponse {
+  return create(AuthorizeResponseSchema, { frame: value });
+}
+
+/** The first rule a question breaks, or undefined. */
+export function questionProblem(question: Question): string | undefined {
+  const rules: readonly (readonly [boolean, string])[] = [
+    [question.deadlineMs >= 1 && question.deadlineMs <= maxDeadlineMs, 'deadline_ms'],
+    [isTextId(question.zoneId), 'zone_id'],
+    [question.resource.length > 0 && question.resource.length <= maxResource, 'resource'],
+    [/^[A-Z][A-Z0-9-]{0,31}$/.test(question.method), 'method'],
+    [question.path.startsWith('/') && question.path.length <= maxPath && question.path.isWellFormed(), 'path'],
+    [question.requestId === '' || isTextId(question.requestId), 'request_id'],
+  ];
+  return rules.find(([holds]) => !holds)?.[1];
+}
+
+/** The flow's question; `mandate` is what was presented, whole. */
+export function callQuestion(question: Question, mandate: string): CallQuestion {
+  return {
+    asked: {
+      requestId: isTextId(question.requestId) ? question.requestId : newId(),
+      traceId: parseTraceparent(question.traceparent)?.traceId,
+    },
+    mandate: mandate.length <= maxMandate ? mandate : '',
+    zoneId: question.zoneId,
+    resource: question.resource,
+    method: question.method,
+    path: question.path,
+  };
+}
+
+function diagnosticsJson(diagnostics: readonly object[]): string {
+  if (diagnostics.length === 0) return '';
+  const text = JSON.stringify(diagnostics);
+  return text.length <= maxDiagnosticsBytes ? text : '';
+}
+
+/** A refusal that never became a decision: nobody waits for evidence of it. */
+export function refusalFrame(id: bigint, failure: Failure): AuthorizeResponse {
+  const refused = { reason: failure.entry.number as Reason, description: failure.description };
+  return frame({ case: 'verdict', value: { id, outcome: { case: 'refused', value: refused } } });
+}
+
+export function verdictFrame(id: bigint, verdict: CallVerdict): AuthorizeResponse {
+  if (verdict.kind === 'refused') {
+    const { failure } = verdict;
+    const value = {
+      reason: failure.entry.number as Reason,
+      description: failure.description,
+      diagnosticsJson: diagnosticsJson(verdict.diagnostics),
+      eventId: verdict.eventId,
+      requiredScopes: [...verdict.requiredScopes],
+      retryAfterMs: BigInt(Math.ceil(failure.retryAfterMs ?? 0)),
+    };
+    return frame({ case: 'verdict', value: { id, outcome: { case: 'refused', value } } });
+  }
+  const { injection } = verdict;
+  const value = {
+    eventId: verdict.eventId,
+    scopes: [...verdict.scopes],
+    injection: {
+      headerName: injection.headerName,
+      headerValue: injection.headerValue,
+      identityMandate: injection.identityMandate,
+      expiresAtMs: BigInt(Math.floor(injection.expiresAtMs)),
+    },
+    upstreamUrl: verdict.upstreamUrl,
+    allowedHosts: [...verdict.allowedHosts],
+    reusable: verdict.reusable,
+    validUntilMs: BigInt(verdict.validUntilMs),
+    policyDigest: verdict.policyDigest,
+    policySetId: verdict.policySetId,
+    policySetVersionId: verdict.policySetVersionId,
+    inputDigest: verdict.inputDigest,
+    resourceVersion: BigInt(verdict.resourceVersion),
+    delegationEpoch: BigInt(verdict.delegationEpoch),
+  };
+  return frame({ case: 'verdict', value: { id, outcome: { case: 'allowed', value } } });
+}

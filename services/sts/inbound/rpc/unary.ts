@@ -1,0 +1,143 @@
+// The unary calls of the STS: each parsed field by field, handed to its flow, and answered in the contract's words.
+import type { ServiceImpl } from '@connectrpc/connect';
+import type { StsService } from '#gen/caracal/sts/v1/sts_pb';
+import { isScopeToken, maxScopeLength, maxScopes } from '#mesh/authority';
+import { fail } from '#mesh/failure';
+import type { JsonObject } from '#mesh/failure';
+import type { AgentSessionId, EdgeId, KeyId, PolicyVersionId, ZoneId } from '#mesh/ids';
+import { callFactsOf, parseFields } from '#mesh/rpc';
+import type { FieldReader } from '#mesh/rpc';
+import type { PolicySetCandidate, PolicySetStatus } from '../../flows/check-policy-set.ts';
+import type { MadeZoneKey } from '../../flows/keep-secrets.ts';
+import type { SessionGrant, SessionMintRequest } from '../../flows/mint-session.ts';
+
+/** The flows behind the calls, bound to their ports. */
+export interface UnaryFlows {
+  readonly mintSession: (request: SessionMintRequest) => Promise<SessionGrant>;
+  readonly makeZoneKey: (keyId: string) => MadeZoneKey;
+  readonly sealSecret: (
+    secret: Uint8Array,
+    location: { readonly table: string; readonly column: string; readonly rowId: string },
+  ) => Uint8Array;
+  readonly validatePolicySet: (candidate: PolicySetCandidate) => Promise<readonly PolicyProblemFound[]>;
+  readonly policySetStatus: (zoneId: string) => Promise<PolicySetStatus>;
+}
+
+export interface PolicyProblemFound {
+  readonly policyVersionId: string;
+  readonly line: number;
+  readonly column: number;
+  readonly code: string;
+  readonly message: string;
+}
+
+type Unary = Pick<
+  ServiceImpl<typeof StsService>,
+  'mintSession' | 'makeZoneKey' | 'sealSecret' | 'validatePolicy' | 'policyStatus'
+>;
+
+/** Bounds of the contract's comments (sts.proto). */
+const maxBearer = 8192;
+const maxResources = 64;
+const maxResourceLength = 512;
+const maxTtlSeconds = 86_400;
+const maxSecretBytes = 64 * 1024;
+const maxPolicies = 256;
+const maxPolicyBytes = 256 * 1024;
+const maxParamsBytes = 256 * 1024;
+const columnName = { max: 128, pattern: /^[a-z][a-z0-9_.]*$/, rule: 'a name of lower-case words' };
+
+function scopesOf(fields: FieldReader, values: readonly string[]): string[] {
+  return fields.list('scopes', values, {
+    max: maxScopes,
+    each: (path, value) => {
+      if (!isScopeToken(value)) fields.refuse(path, `a scope token of at most ${maxScopeLength} characters`);
+      return value;
+    },
+  });
+}
+
+/** Answers the unary calls. */
+export function unaryHandlers(flows: UnaryFlows): Unary {
+  return {
+    async mintSession(request, context) {
+      const { requestId, trace } = callFactsOf(context);
+      const parsed = parseFields((fields) => ({
+        bearer: fields.text('bearer', request.bearer, { max: maxBearer }),
+        zoneId: fields.id<ZoneId>('zone_id', request.zoneId),
+        agentSessionId: fields.id<AgentSessionId>('agent_session_id', request.agentSessionId),
+        delegationEdgeId: fields.optionalId<EdgeId>('delegation_edge_id', request.delegationEdgeId),
+        scopes: scopesOf(fields, request.scopes),
+        resources: fields.list('resources', request.resources, {
+          max: maxResources,
+          each: (path, value) => fields.text(path, value, { max: maxResourceLength }),
+        }),
+        ttlSeconds: fields.integer('ttl_seconds', request.ttlSeconds, { min: 0, max: maxTtlSeconds }) || undefined,
+        minDelegationEpoch: fields.integer('min_delegation_epoch', request.minDelegationEpoch, {
+          min: 0,
+          max: Number.MAX_SAFE_INTEGER,
+        }),
+      }));
+      const grant = await flows.mintSession({ ...parsed, asked: { requestId, traceId: trace.traceId } });
+      return {
+        mandate: grant.mandate,
+        expiresIn: grant.expiresInSeconds,
+        scopes: [...grant.scopes],
+        resources: [...grant.resources],
+        jti: grant.jti,
+      };
+    },
+
+    makeZoneKey(request) {
+      const { keyId } = parseFields((fields) => ({
+        zoneId: fields.id<ZoneId>('zone_id', request.zoneId),
+        keyId: fields.id<KeyId>('key_id', request.keyId),
+      }));
+      const made = flows.makeZoneKey(keyId);
+      return { envelope: new Uint8Array(made.envelope), publicJwk: made.publicJwkJson };
+    },
+
+    sealSecret(request) {
+      const parsed = parseFields((fields) => ({
+        zoneId: fields.id<ZoneId>('zone_id', request.zoneId),
+        table: fields.text('table', request.table, columnName),
+        column: fields.text('column', request.column, columnName),
+        rowId: fields.id('row_id', request.rowId),
+        secret: fields.bytes('secret', request.secret, { min: 1, max: maxSecretBytes }),
+      }));
+      return { envelope: new Uint8Array(flows.sealSecret(parsed.secret, parsed)) };
+    },
+
+    async validatePolicy(request) {
+      const candidate = parseFields((fields): PolicySetCandidate => {
+        const noParams: JsonObject = {};
+        return {
+          zoneId: fields.id<ZoneId>('zone_id', request.zoneId),
+          policies: fields.list('policies', request.policies, {
+            min: 1,
+            max: maxPolicies,
+            each: (path, policy) => ({
+              policyVersionId: fields.id<PolicyVersionId>(`${path}.policy_version_id`, policy.policyVersionId),
+              name: fields.text(`${path}.name`, policy.name, { max: 256 }),
+              content: fields.text(`${path}.content`, policy.content, { max: maxPolicyBytes }),
+            }),
+          }),
+          params: fields.jsonObject('params_json', request.paramsJson, { maxBytes: maxParamsBytes }) ?? noParams,
+        };
+      });
+      const problems = await flows.validatePolicySet(candidate);
+      return { problems: problems.map((problem) => ({ ...problem })) };
+    },
+
+    async policyStatus(request) {
+      const { zoneId } = parseFields((fields) => ({ zoneId: fields.id<ZoneId>('zone_id', request.zoneId) }));
+      const status = await flows.policySetStatus(zoneId);
+      return { policySetVersionId: status.versionId, policyDigest: status.digest, loaded: status.loaded };
+    },
+  };
+}
+
+/** A peer call that reached a handler without its peer; the topology refuses it before, this keeps it refused. */
+export function noPeer(): never {
+  throw fail('permission_denied');
+}

@@ -1,0 +1,60 @@
+// Every metric the STS emits of its own; those of libraries (HTTP, RPC, Postgres, revocation, trail) are theirs.
+import type { CounterMetric, GaugeMetric, HistogramMetric, Metrics } from '#mesh/telemetry';
+
+export interface StsMetrics {
+  /** Token exchanges by outcome: `granted` or the failure's reason. */
+  readonly exchanges: CounterMetric<'outcome'>;
+  readonly exchangeSeconds: HistogramMetric;
+  /** Governed calls by outcome: `allowed` or the failure's reason. */
+  readonly verdicts: CounterMetric<'outcome'>;
+  readonly verdictSeconds: HistogramMetric;
+  readonly sessionMints: CounterMetric<'outcome'>;
+  readonly derivationSeconds: HistogramMetric;
+  /** Policy questions by whether the answer was remembered. */
+  readonly policyLookups: CounterMetric<'answer'>;
+  readonly policyLoads: CounterMetric<'outcome'>;
+  readonly cacheLookups: CounterMetric<'kind' | 'outcome'>;
+  readonly cacheEntries: GaugeMetric<'kind'>;
+  readonly unopenableKeys: CounterMetric;
+  readonly authorizeStreams: GaugeMetric;
+}
+
+export function createStsMetrics(metrics: Metrics): StsMetrics {
+  return {
+    exchanges: metrics.counter({ name: 'exchanges_total', help: 'Token exchanges by outcome.', labels: ['outcome'] }),
+    exchangeSeconds: metrics.histogram({ name: 'exchange_seconds', help: 'Time of a token exchange.' }),
+    verdicts: metrics.counter({
+      name: 'verdicts_total',
+      help: 'Governed calls decided, by outcome.',
+      labels: ['outcome'],
+    }),
+    verdictSeconds: metrics.histogram({ name: 'verdict_seconds', help: 'Time to decide a governed call.' }),
+    sessionMints: metrics.counter({
+      name: 'session_mints_total',
+      help: 'Session mandates by outcome.',
+      labels: ['outcome'],
+    }),
+    derivationSeconds: metrics.histogram({
+      name: 'secret_derivation_seconds',
+      help: 'Time of an Argon2id derivation.',
+    }),
+    policyLookups: metrics.counter({
+      name: 'policy_lookups_total',
+      help: 'Policy questions by whether the answer was remembered.',
+      labels: ['answer'],
+    }),
+    policyLoads: metrics.counter({
+      name: 'policy_loads_total',
+      help: 'Policy sets loaded into OPA.',
+      labels: ['outcome'],
+    }),
+    cacheLookups: metrics.counter({
+      name: 'cache_lookups_total',
+      help: 'Look-ups in the memory of zones and sessions.',
+      labels: ['kind', 'outcome'],
+    }),
+    cacheEntries: metrics.gauge({ name: 'cache_entries', help: 'Entries in memory by kind.', labels: ['kind'] }),
+    unopenableKeys: metrics.counter({ name: 'unopenable_keys_total', help: 'Zone keys whose envelope did not open.' }),
+    authorizeStreams: metrics.gauge({ name: 'authorize_streams', help: 'Open authorization streams.' }),
+  };
+}

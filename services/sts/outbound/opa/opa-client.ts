@@ -1,0 +1,97 @@
+// One OPA over its REST API: bytes in, JSON out, every call bounded in time and size. It knows nothing of zones.
+import { parseStrictJson } from '#mesh/canonical';
+import type { JsonObject, JsonValue } from '#mesh/failure';
+import { Pool } from 'undici';
+
+export interface OpaClientOptions {
+  readonly url: string;
+  /** Sent as bearer with every call; undefined only where OPA listens without authentication (dev). */
+  readonly token: string | undefined;
+  /** Connections kept; evaluation is short, so a few carry thousands of decisions a second. */
+  readonly connections?: number;
+}
+
+export interface OpaReply {
+  readonly status: number;
+  readonly body: JsonValue;
+}
+
+export interface OpaClient extends AsyncDisposable {
+  readonly url: string;
+  /** Throws OpaAway, with `timedOut` when the time limit ended it. */
+  call(request: OpaCall): Promise<OpaReply>;
+}
+
+export interface OpaCall {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  readonly path: string;
+  readonly body?: string | undefined;
+  readonly contentType?: string | undefined;
+  readonly timeoutMs: number;
+}
+
+/** OPA did not answer in time or not at all. */
+export class OpaAway extends Error {
+  readonly timedOut: boolean;
+  constructor(timedOut: boolean, cause: unknown) {
+    super(timedOut ? 'opa took too long' : 'opa is away', { cause });
+    this.name = 'OpaAway';
+    this.timedOut = timedOut;
+  }
+}
+
+/** An answer of 256 policies with 32 notes each stays far below; a syntax tree of a 256 KiB policy may reach this. */
+const maxAnswerBytes = 32 * 1024 * 1024;
+const maxAnswerDepth = 20_000;
+const defaultConnections = 16;
+
+async function readBounded(body: AsyncIterable<Uint8Array>): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of body) {
+    size += chunk.length;
+    if (size > maxAnswerBytes) throw new RangeError('answer too large');
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function parseBody(text: string): JsonValue {
+  return text === '' ? null : parseStrictJson(text, { maxBytes: maxAnswerBytes, maxDepth: maxAnswerDepth });
+}
+
+/** A client for one OPA. Connections are kept alive; redirects are never followed. */
+export function createOpaClient(options: OpaClientOptions): OpaClient {
+  const base = new URL(options.url);
+  const prefix = base.pathname.replace(/\/$/, '');
+  const pool = new Pool(base.origin, { connections: options.connections ?? defaultConnections, pipelining: 1 });
+  return {
+    url: options.url,
+    async call({ method, path, body, contentType, timeoutMs }) {
+      const signal = AbortSignal.timeout(timeoutMs);
+      try {
+        const response = await pool.request({
+          method,
+          path: `${prefix}${path}`,
+          signal,
+          headers: {
+            ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }),
+            ...(body === undefined ? {} : { 'content-type': contentType ?? 'application/json' }),
+          },
+          ...(body === undefined ? {} : { body }),
+        });
+        return { status: response.statusCode, body: parseBody(await readBounded(response.body)) };
+      } catch (error) {
+        throw new OpaAway(signal.aborted, error);
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      await pool.destroy();
+    },
+  };
+}
+
+/** True for a JSON object. */
+export function isJsonObject(value: JsonValue | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,159 @@
+// The PolicyEngine on OPA: finds the version's package, asks once, believes only an answer that carries the version's own
+// sentinel, and loads and asks again once when it does not (OPA forgets everything on a restart).
+import { randomBytes } from 'node:crypto';
+import { sha256 } from '#mesh/canonical';
+import { Failure, fail } from '#mesh/failure';
+import type { JsonValue } from '#mesh/failure';
+import { loadedDigest, packagePath } from '../../domain/policy-set.ts';
+import type { PolicySetVersion } from '../../domain/policy-set.ts';
+import type { Evaluation, PolicyEngine } from '../../ports/policy-engine.ts';
+import { OpaAway, isJsonObject } from './opa-client.ts';
+import type { OpaClient } from './opa-client.ts';
+import { SetRefused, createSetLoader } from './set-loader.ts';
+import type { ModuleSet, SetLoader } from './set-loader.ts';
+
+export interface PolicyEngineOpaOptions {
+  /** One or several; a zone stays with one of them while it answers. */
+  readonly clients: readonly OpaClient[];
+  readonly maxLoadedSets: number;
+  /** One evaluation, loads aside (authority.md: 250). */
+  readonly timeoutMs: number;
+  readonly onLoad?: (outcome: 'loaded' | 'refused' | 'away', client: string) => void;
+}
+
+interface Endpoint {
+  readonly client: OpaClient;
+  readonly loader: SetLoader;
+}
+
+type Asked = { readonly kind: 'not_loaded' } | Evaluation;
+
+/** Two versions of the driver never share a sentinel. */
+const driverFormat = 1;
+
+function moduleSet(version: PolicySetVersion): ModuleSet {
+  const digest = loadedDigest(version);
+  return {
+    zoneId: version.zoneId,
+    base: packagePath(version.zoneId, digest),
+    sentinel: `${version.zoneId} ${digest} ${driverFormat}`,
+    params: version.params,
+    sources: version.policies.map(({ content }) => content),
+  };
+}
+
+function readDriver(body: JsonValue, sentinel: string): Asked {
+  const result = isJsonObject(body) ? body['result'] : undefined;
+  if (!isJsonObject(result) || result['sentinel'] !== sentinel) return { kind: 'not_loaded' };
+  const results = result['results'];
+  return { kind: 'answered', results: isJsonObject(results) ? results : {}, remembered: false };
+}
+
+function isRuntimeError(body: JsonValue): boolean {
+  return isJsonObject(body) && body['code'] === 'internal_error';
+}
+
+async function askOnce(
+  client: OpaClient,
+  set: ModuleSet,
+  about: { inputJson: string; timeoutMs: number },
+): Promise<Asked> {
+  try {
+    const reply = await client.call({
+      method: 'POST',
+      // Strict: a built-in that fails is an error, never a rule that silently does not hold.
+      path: `/v1/data/${set.base.join('/')}/driver?strict-builtin-errors=true`,
+      body: `{"input":${about.inputJson}}`,
+      timeoutMs: about.timeoutMs,
+    });
+    if (reply.status === 200) return readDriver(reply.body, set.sentinel);
+    return { kind: 'failed', status: isRuntimeError(reply.body) ? 'evaluation_error' : 'policy_unavailable' };
+  } catch (error) {
+    return { kind: 'failed', status: error instanceof OpaAway && error.timedOut ? 'timeout' : 'policy_unavailable' };
+  }
+}
+
+/** The engine. Owns nothing but what it loaded; clients are disposed by who made them. */
+export function createPolicyEngineOpa(options: PolicyEngineOpaOptions): PolicyEngine {
+  const endpoints: readonly Endpoint[] = options.clients.map((client) => ({
+    client,
+    loader: createSetLoader(client, options.maxLoadedSets),
+  }));
+  const sets = new WeakMap<PolicySetVersion, ModuleSet>();
+
+  function setOf(version: PolicySetVersion): ModuleSet {
+    const known = sets.get(version);
+    if (known) return known;
+    const made = moduleSet(version);
+    sets.set(version, made);
+    return made;
+  }
+
+  /** The zone's own OPA first, then the others in order. */
+  function inOrder(zoneId: string): readonly Endpoint[] {
+    const first = sha256(zoneId).readUInt32BE(0) % Math.max(1, endpoints.length);
+    return [...endpoints.slice(first), ...endpoints.slice(0, first)];
+  }
+
+  async function loadInto({ client, loader }: Endpoint, set: ModuleSet): Promise<Evaluation | undefined> {
+    try {
+      await loader.load(set);
+      options.onLoad?.('loaded', client.url);
+      return undefined;
+    } catch (error) {
+      const refused = error instanceof SetRefused;
+      options.onLoad?.(refused ? 'refused' : 'away', client.url);
+      return { kind: 'failed', status: refused ? 'malformed' : 'policy_unavailable' };
+    }
+  }
+
+  async function evaluateAt(endpoint: Endpoint, set: ModuleSet, inputJson: string): Promise<Evaluation> {
+    const about = { inputJson, timeoutMs: options.timeoutMs };
+    endpoint.loader.touch(set);
+    const first = await askOnce(endpoint.client, set, about);
+    if (first.kind !== 'not_loaded') return first;
+    const failed = await loadInto(endpoint, set);
+    if (failed) return failed;
+    const second = await askOnce(endpoint.client, set, about);
+    return second.kind === 'not_loaded' ? { kind: 'failed', status: 'undefined' } : second;
+  }
+
+  return {
+    async evaluate({ version, inputJson }) {
+      const set = setOf(version);
+      let last: Evaluation = { kind: 'failed', status: 'policy_unavailable' };
+      for (const endpoint of inOrder(version.zoneId)) {
+        last = await evaluateAt(endpoint, set, inputJson);
+        if (last.kind === 'answered' || last.status !== 'policy_unavailable') return last;
+      }
+      return last;
+    },
+    async validate(zoneId, policies, params) {
+      const [endpoint] = inOrder(zoneId);
+      if (!endpoint) throw fail('policy_unavailable');
+      const set: ModuleSet = {
+        zoneId,
+        base: packagePath(zoneId, `check${randomBytes(16).toString('hex')}`),
+        sentinel: 'check',
+        params,
+        sources: policies.map(({ content }) => content),
+      };
+      try {
+        const problems = await endpoint.loader.probe(set);
+        return problems.map(({ index, ...problem }) => ({
+          ...problem,
+          policyVersionId: policies[index]?.policyVersionId ?? '',
+        }));
+      } catch (error) {
+        throw error instanceof Failure ? error : fail('policy_unavailable', { cause: error });
+      }
+    },
+    async isLoaded(version) {
+      const set = setOf(version);
+      const [endpoint] = inOrder(version.zoneId);
+      if (!endpoint) return false;
+      const asked = await askOnce(endpoint.client, set, { inputJson: '{}', timeoutMs: options.timeoutMs });
+      return asked.kind === 'answered' || (asked.kind === 'failed' && asked.status === 'evaluation_error');
+    },
+  };
+}

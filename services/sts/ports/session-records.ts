@@ -1,0 +1,18 @@
+// The need: the one row an ambient mint writes, so that everything derived from it can be revoked by its id.
+
+export interface SessionRecord {
+  readonly id: string;
+  readonly zoneId: string;
+  /** The record this one continues; its root becomes this one's root. */
+  readonly parentId: string | undefined;
+  readonly applicationId: string;
+  readonly subject: string;
+  readonly subjectType: 'user' | 'application';
+  readonly agentSessionId: string | undefined;
+  readonly expiresAtMs: number;
+}
+
+export interface SessionRecords {
+  /** Inserts the record and says its root: its own id without a parent. Throws `store_unavailable`. */
+  insert(record: SessionRecord): Promise<{ rootSid: string }>;
+}
