@@ -5,6 +5,7 @@
 //   const row = await database.inZone(zoneId, (tx) => tx.one<Row>('SELECT … WHERE id = $1', [id]));
 //   const all = await database.acrossZones((tx) => tx.query<Row>('SELECT * FROM api_pub.all_zones()'));
 export { bootstrap, type BootstrapOptions } from './bootstrap.ts';
+export { followDatabaseClock, type DatabaseClockOptions } from './database-clock.ts';
 export { createPool, type Database, type PoolOptions, type ZoneOptions } from './database.ts';
 export { isUnavailable, violatedReference, violatedUnique } from './errors.ts';
 export type { Leadership } from './leadership.ts';

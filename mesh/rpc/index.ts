@@ -37,6 +37,8 @@ export { connectErrorOf, failureFromConnect } from './failure-detail.ts';
 export type { ReadOptions } from './failure-detail.ts';
 export { FieldReader, parseFields } from './fields.ts';
 export type { IntegerRule, TextRule } from './fields.ts';
+export { createPeerHttp } from './peer-http.ts';
+export type { PeerHttp, PeerHttpAnswer } from './peer-http.ts';
 export type { PeerTls } from './peer-session.ts';
 export { createPeerTransport } from './peer-transport.ts';
 export type { PeerTransport, PeerTransportOptions } from './peer-transport.ts';

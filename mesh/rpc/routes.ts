@@ -68,6 +68,8 @@ export function createRpcRoutes(options: RpcRoutesOptions): FastifyPluginAsync {
   );
   return async (app) => {
     markRoutes(app);
+    // Bodies of RPCs are Connect's to read: the JSON parser of the HTTP routes must not see them.
+    app.removeAllContentTypeParsers();
     await app.register(fastifyConnectPlugin, {
       routes: (router) => addAll(router, options),
       contextValues: valuesOf,

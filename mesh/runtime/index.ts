@@ -27,6 +27,10 @@
  * // peers: createPeerTransport({ url, expectService: 'sts', trustDomain: config.listener.meshTrustDomain, tls: peerTls(config.listener) })
  * ```
  */
+export { openFoundation } from './foundation.ts';
+export type { Foundation, FoundationSettings } from './foundation.ts';
+export { createLedgerRelay } from './ledger-relay.ts';
+export type { LedgerRelaySettings } from './ledger-relay.ts';
 export type { ProcessHost } from './process-host.ts';
 export { runService } from './run-service.ts';
 export type { RunConfig, RunOptions, Wired } from './run-service.ts';

@@ -12,10 +12,13 @@ const keys: ChainKeys = {
   find: (id) => (id === chainKeyId(key) ? key : undefined),
 };
 
+const zone = '01999999-0000-7000-8000-000000000000';
+const eventId = (at: number): string => `01999999-0000-7000-8000-${String(at).padStart(12, '0')}`;
+
 const event = (overrides: Record<string, unknown> = {}): string =>
   JSON.stringify({
-    id: 'event-1',
-    zone_id: 'zone',
+    id: eventId(1),
+    zone_id: zone,
     event_type: 'gateway.decision',
     request_id: 'request-1',
     decision: 'allow',
@@ -34,7 +37,7 @@ function read(data: string): LedgerEvent {
 }
 
 function chain(count: number): { entries: StoredEntry[]; head: ReturnType<typeof extendChain>['head'] } {
-  const events = Array.from({ length: count }, (_, at) => read(event({ id: `event-${at}`, producer_seq: at + 1 })));
+  const events = Array.from({ length: count }, (_, at) => read(event({ id: eventId(at), producer_seq: at + 1 })));
   const { links, head } = extendChain(emptyHead, events, keys);
   const entries = events.map((each, at) => ({
     ...each,
@@ -53,7 +56,7 @@ function verify(entries: readonly StoredEntry[], head = chain(entries.length).he
     findings.push(...checked.findings);
     cursor = checked.next;
   }
-  return [...findings, ...verifyHead('zone', cursor, head)];
+  return [...findings, ...verifyHead(zone, cursor, head)];
 }
 
 describe('a chain', () => {
@@ -86,7 +89,7 @@ describe('a chain', () => {
 
   it('notices an edit whose digests were made anew without the key', () => {
     const { entries, head } = chain(3);
-    const forged = read(event({ id: 'event-2', producer_seq: 3, decision: 'deny' }));
+    const forged = read(event({ id: eventId(2), producer_seq: 3, decision: 'deny' }));
     const edited = entries.map((entry) =>
       entry.seq === 3
         ? {

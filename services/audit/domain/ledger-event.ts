@@ -9,8 +9,11 @@ export const eventLimitBytes = 262_144;
 /** Inputs nest a few levels; more is nothing a producer of ours writes. */
 const eventDepth = 16;
 
-/** How far from now an event may be dated: clocks of producers follow the database, outages of Redis last days at most. */
-const pastLimitMs = 35 * 24 * 3_600_000;
+/**
+ * How far from now an event may be dated: clocks of producers follow the database, and outages that a journal bridges last
+ * days. The shortest month bounds it, because the month before the present one always has a partition.
+ */
+const pastLimitMs = 28 * 24 * 3_600_000;
 const futureLimitMs = 5 * 60_000;
 
 export interface LedgerEvent {
@@ -39,7 +42,9 @@ export type EventReading =
       readonly detail: string;
     };
 
-const eventTypeShape = /^[a-z0-9_.]{1,64}$/;
+const eventTypeShape = /^[a-z][a-z_]{0,63}(\.[a-z][a-z_]{0,63}){0,3}$/;
+/** UUIDv7 (RFC 9562 §5.7) in lower case. */
+const rowIdShape = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const timeShape = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
 const decisions = new Set(['', 'allow', 'deny', 'partial']);
 
@@ -73,19 +78,27 @@ function text(object: JsonObject, name: string): string {
 
 const required = ['id', 'zone_id', 'event_type', 'occurred_at', 'producer', 'producer_incarnation'] as const;
 
+/** The rule of each field whose form matters. */
+const rules: readonly (readonly [name: string, isValid: (object: JsonObject) => boolean])[] = [
+  ['id', (object) => rowIdShape.test(text(object, 'id'))],
+  ['zone_id', (object) => rowIdShape.test(text(object, 'zone_id'))],
+  ['producer_incarnation', (object) => isTextId(text(object, 'producer_incarnation'))],
+  ['event_type', (object) => eventTypeShape.test(text(object, 'event_type'))],
+  ['occurred_at', (object) => isTime(text(object, 'occurred_at'))],
+  ['decision', (object) => decisions.has(text(object, 'decision'))],
+  ['producer', (object) => text(object, 'producer').length <= 64],
+  ['producer_seq', (object) => isCount(object.producer_seq)],
+];
+
 function fieldProblem(object: JsonObject): EventReading | undefined {
   const missing = required.find((name) => text(object, name) === '');
   if (missing !== undefined) return refused('field_missing', missing);
-  const wrong =
-    (['id', 'zone_id', 'producer_incarnation'] as const).find((name) => !isTextId(text(object, name))) ??
-    (eventTypeShape.test(text(object, 'event_type')) ? undefined : 'event_type') ??
-    (timeShape.test(text(object, 'occurred_at')) && !Number.isNaN(Date.parse(text(object, 'occurred_at')))
-      ? undefined
-      : 'occurred_at') ??
-    (decisions.has(text(object, 'decision')) ? undefined : 'decision') ??
-    (text(object, 'producer').length <= 64 ? undefined : 'producer') ??
-    (isCount(object.producer_seq) ? undefined : 'producer_seq');
-  return wrong === undefined ? undefined : refused('field_invalid', wrong);
+  const wrong = rules.find(([, isValid]) => !isValid(object));
+  return wrong === undefined ? undefined : refused('field_invalid', wrong[0]);
+}
+
+function isTime(value: string): boolean {
+  return timeShape.test(value) && !Number.isNaN(Date.parse(value));
 }
 
 function isCount(value: JsonValue | undefined): boolean {

@@ -13,3 +13,5 @@ export function searchEvents(deps: AuditDeps, zoneId: ZoneId, query: LedgerQuery
 export function getTrace(deps: AuditDeps, zoneId: ZoneId, requestId: string): Promise<readonly LedgerRecord[]> {
   return deps.ledger.trace(zoneId, requestId, traceLimit);
 }
+
+export type { LedgerPage, LedgerQuery, LedgerRecord } from '../ports/ledger-store.ts';

@@ -144,11 +144,8 @@ describe('a new edge', () => {
     const scopes = fc.uniqueArray(fc.constantFrom('read', 'write', 'send'), { minLength: 1 });
     fc.assert(
       fc.property(
-        scopes,
-        scopes,
-        fc.integer({ min: 1, max: 10 }),
-        fc.integer({ min: 1, max: 10 }),
-        (held, asked, before, hops) => {
+        fc.tuple(scopes, scopes, fc.integer({ min: 1, max: 10 }), fc.integer({ min: 1, max: 10 })),
+        ([held, asked, before, hops]) => {
           const verdict = decideEdge(
             further({ scopes: asked, maxHops: hops }),
             inherited({ scopes: held, maxHops: before }),

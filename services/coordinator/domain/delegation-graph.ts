@@ -85,9 +85,7 @@ interface SourceBound {
 export const maxHopsCap = 10;
 
 function boundOfSource(
-  wish: EdgeWish,
-  around: EdgeSurroundings,
-  source: AgentSession,
+  { wish, around, source }: { wish: EdgeWish; around: EdgeSurroundings; source: AgentSession },
   nowMs: number,
 ): SourceBound | Refusal {
   const own = {
@@ -138,7 +136,7 @@ export function decideEdge(wish: EdgeWish, around: EdgeSurroundings, nowMs: numb
   if (target === undefined || !isLive(target, nowMs))
     return refused('session_not_live', 'the target session is not live');
   if (around.closesLoop) return refused('delegation_cycle', 'the target already delegates to the source');
-  const bound = boundOfSource(wish, around, source, nowMs);
+  const bound = boundOfSource({ wish, around, source }, nowMs);
   if ('kind' in bound) return bound;
   const expiresAtMs = nowMs + wish.ttlSeconds * 1000;
   const over = excess(wish, bound, expiresAtMs);

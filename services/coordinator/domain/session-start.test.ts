@@ -128,20 +128,23 @@ describe('a start', () => {
   it('never widens, whatever is asked for', () => {
     const names = fc.uniqueArray(fc.constantFrom('a', 'b', 'c', 'd', 'agent:lifecycle'));
     fc.assert(
-      fc.property(names, names, names, fc.option(names, { nil: undefined }), (held, parentHolds, resources, asked) => {
-        const parent = session({ scopes: parentHolds.filter((scope) => scope !== 'agent:lifecycle'), resources });
-        const verdict = start({
-          caller: caller({ scopes: held, resources }),
-          parent,
-          wish: wish({ parentId: parent.id, scopes: asked }),
-        });
-        if (verdict.kind === 'refused') return;
-        for (const scope of verdict.scopes) {
-          expect(held).toContain(scope);
-          expect(parent.scopes).toContain(scope);
-        }
-        expect(verdict.scopes).not.toContain('agent:lifecycle');
-      }),
+      fc.property(
+        fc.tuple(names, names, names, fc.option(names, { nil: undefined })),
+        ([held, parentHolds, resources, asked]) => {
+          const parent = session({ scopes: parentHolds.filter((scope) => scope !== 'agent:lifecycle'), resources });
+          const verdict = start({
+            caller: caller({ scopes: held, resources }),
+            parent,
+            wish: wish({ parentId: parent.id, scopes: asked }),
+          });
+          if (verdict.kind === 'refused') return;
+          for (const scope of verdict.scopes) {
+            expect(held).toContain(scope);
+            expect(parent.scopes).toContain(scope);
+          }
+          expect(verdict.scopes).not.toContain('agent:lifecycle');
+        },
+      ),
     );
   });
 });

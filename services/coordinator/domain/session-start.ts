@@ -74,24 +74,33 @@ export function decideStart(
   if (misplaced !== undefined) return refused('permission_denied', misplaced);
   const depth = parent === undefined ? 0 : parent.depth + 1;
   if (depth > limits.maxDepth) return refused('session_depth_limit', `sessions nest at most ${limits.maxDepth} deep`);
-
-  const heldScopes = caller.scopes.filter((scope) => scope !== lifecycleScope);
-  const bounds = parent === undefined ? [heldScopes] : [heldScopes, parent.scopes];
-  const scopes = narrowHolding(
-    wish.scopes?.filter((scope) => scope !== lifecycleScope),
-    bounds,
-  );
-  if (scopes === undefined) return refused('invalid_scope', 'a session holds no scope that its caller does not hold');
-  const resources = narrowHolding(
-    wish.resources,
-    parent === undefined ? [caller.resources] : [caller.resources, parent.resources],
-  );
-  if (resources === undefined)
-    return refused('invalid_target', 'a session holds no resource that its caller does not hold');
-
+  const held = holding(caller, wish, parent);
+  if ('kind' in held) return held;
   const passLifecycle = wish.passLifecycle && caller.scopes.includes(lifecycleScope);
   const expiresAtMs = earliestExpiry(nowMs + wish.ttlSeconds * 1000, parent?.expiresAtMs);
-  return { kind: 'granted', scopes, resources, depth, expiresAtMs, passLifecycle };
+  return { kind: 'granted', ...held, depth, expiresAtMs, passLifecycle };
+}
+
+const withoutLifecycle = (scopes: readonly string[]): readonly string[] =>
+  scopes.filter((scope) => scope !== lifecycleScope);
+
+/** What the session will hold: never more than its caller's mandate, nor than its parent. */
+function holding(
+  caller: StartingCaller,
+  wish: StartWish,
+  parent: AgentSession | undefined,
+): { scopes: readonly string[]; resources: readonly string[] } | StartVerdict {
+  const parents = parent === undefined ? [] : [parent];
+  const scopes = narrowHolding(wish.scopes && withoutLifecycle(wish.scopes), [
+    withoutLifecycle(caller.scopes),
+    ...parents.map((each) => each.scopes),
+  ]);
+  if (scopes === undefined) return refused('invalid_scope', 'a session holds no scope that its caller does not hold');
+  const resources = narrowHolding(wish.resources, [caller.resources, ...parents.map((each) => each.resources)]);
+  if (resources === undefined) {
+    return refused('invalid_target', 'a session holds no resource that its caller does not hold');
+  }
+  return { scopes, resources };
 }
 
 /** A holding may be empty (a session that only starts children), but never more than any bound. */

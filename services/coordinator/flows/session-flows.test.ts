@@ -110,7 +110,7 @@ beforeEach(() => {
       error: () => undefined,
       child: () => deps.logger,
     },
-  } as CoordinatorDeps;
+  };
 });
 
 describe('starting', () => {

@@ -100,18 +100,24 @@ export function createMemorySessionGraph(): MemorySessionGraph {
 }
 
 function memoryTransaction(state: State, zoneId: string): GraphTransaction {
+  return { ...sessionPart(state, zoneId), ...edgePart(state), ...toldPart(state) };
+}
+
+type SessionPart =
+  | 'lockGraph'
+  | 'receipt'
+  | 'keepReceipt'
+  | 'session'
+  | 'ancestorIds'
+  | 'insertSession'
+  | 'claimCapacity'
+  | 'openSubtree'
+  | 'endSessions';
+
+function sessionPart(state: State, zoneId: string): Pick<GraphTransaction, SessionPart> {
   const inZone = (id: string): AgentSession | undefined => {
     const session = state.sessions.get(id);
     return session?.zoneId === zoneId ? session : undefined;
-  };
-  const derived = (start: (edge: DelegationEdge) => boolean): DelegationEdge[] => {
-    const all = [...state.edges.values()];
-    const ids = new Set(all.filter(start).map((edge) => edge.id));
-    for (let size = -1; size !== ids.size;) {
-      size = ids.size;
-      for (const edge of all) if (edge.parentEdgeId !== undefined && ids.has(edge.parentEdgeId)) ids.add(edge.id);
-    }
-    return all.filter((edge) => ids.has(edge.id) && isLiveEdge(edge));
   };
   return {
     lockGraph: async () => undefined,
@@ -155,6 +161,22 @@ function memoryTransaction(state: State, zoneId: string): GraphTransaction {
         }
       }
     },
+  };
+}
+
+type ToldPart = 'nextEpoch' | 'recordSessions' | 'recordEdges' | 'invalidate' | 'revoke';
+
+function edgePart(state: State): Omit<GraphTransaction, SessionPart | ToldPart> {
+  const derived = (start: (edge: DelegationEdge) => boolean): DelegationEdge[] => {
+    const all = [...state.edges.values()];
+    const ids = new Set(all.filter(start).map((edge) => edge.id));
+    for (let size = -1; size !== ids.size;) {
+      size = ids.size;
+      for (const edge of all) if (edge.parentEdgeId !== undefined && ids.has(edge.parentEdgeId)) ids.add(edge.id);
+    }
+    return all.filter((edge) => ids.has(edge.id) && isLiveEdge(edge));
+  };
+  return {
     edge: async (id) => state.edges.get(id),
     hasLiveInbound: async (sessionId, nowMs) =>
       [...state.edges.values()].some(
@@ -179,6 +201,11 @@ function memoryTransaction(state: State, zoneId: string): GraphTransaction {
     revokeEdges: async (edges) => {
       for (const edge of edges) state.edges.set(edge.id, { ...edge, state: 'revoked' });
     },
+  };
+}
+
+function toldPart(state: State): Pick<GraphTransaction, ToldPart> {
+  return {
     nextEpoch: async () => ++state.epoch,
     recordSessions: async (changes, context) =>
       void state.told.sessions.push(...changes.map((change) => ({ change, context }))),

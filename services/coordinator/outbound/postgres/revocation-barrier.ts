@@ -13,14 +13,14 @@ export function createRevocationBarrier(database: Database, clock: Clock): Revoc
     wait: async (revocationNumber, deadlineMs) => {
       const startedMs = clock.monotonic();
       for (let delayMs = pollMs; ; delayMs = Math.min(delayMs * 2, slowestPollMs)) {
-        const [row] = await database.query<{ points: number; waiting: number; gone: number }>(
-          'SELECT points, waiting, gone FROM sts_pub.barrier($1)',
+        const [row] = await database.query<{ points: number; waiting: number; gone: number; missing: string[] }>(
+          'SELECT points, waiting, gone, missing FROM sts_pub.barrier($1)',
           [revocationNumber],
         );
         const elapsedMs = Math.round(clock.monotonic() - startedMs);
         if (row?.waiting === 0) return { applied: true, points: row.points, gone: row.gone, elapsedMs };
         if (elapsedMs >= deadlineMs) {
-          throw fail('barrier_timeout', { details: { points: row?.points ?? 0, waiting: row?.waiting ?? 0 } });
+          throw fail('barrier_timeout', { details: { points: row?.points ?? 0, missing: row?.missing ?? [] } });
         }
         await clock.sleep(delayMs);
       }

@@ -100,17 +100,18 @@ function graphTransaction(tx: ZoneTransaction): GraphTransaction {
     nextEpoch: () => nextEpoch(tx),
     recordSessions: (changes, context) => recordSessions(tx, changes, context),
     recordEdges: (edges, change, context) => recordEdges(tx, { edges, ...change }, context),
-    invalidate: (change) =>
-      enqueueNumbered(tx, {
+    invalidate: async (change) => {
+      await enqueueNumbered(tx, {
         stream: 'caracal.delegations.invalidate',
         zoneId: tx.zoneId,
         payload: {
-          zone_id: tx.zoneId,
+          zoneId: tx.zoneId,
           epoch: change.epoch,
-          session_ids: [...change.sessionIds],
-          edge_ids: [...change.edgeIds],
+          sessionIds: [...change.sessionIds],
+          edgeIds: [...change.edgeIds],
         },
-      }),
+      });
+    },
     revoke: (anchors, reason) => revoke(tx, anchors, reason),
   };
 }

@@ -1,0 +1,40 @@
+// The ledger in Postgres: appends run under the zone's own transaction, so row-level security holds for Audit too.
+import type { IdSource } from '#mesh/ids';
+import type { Database, ZoneTransaction } from '#mesh/postgres';
+import type { LedgerStore, LedgerTransaction } from '../../ports/ledger-store.ts';
+import {
+  addProducerNumbers,
+  insertEntries,
+  insertFindings,
+  lockHead,
+  selectEntries,
+  selectHead,
+  selectKnown,
+  selectPage,
+  selectTrace,
+} from './ledger-rows.ts';
+
+export function createLedgerStore(database: Database, newId: IdSource): LedgerStore {
+  return {
+    append: (zoneId, work) => database.inZone(zoneId, (tx) => work(ledgerTransaction(tx, newId))),
+    search: (zoneId, query) => database.inZone(zoneId, (tx) => selectPage(tx, zoneId, query)),
+    trace: (zoneId, requestId, limit) => database.inZone(zoneId, (tx) => selectTrace(tx, { zoneId, requestId }, limit)),
+    head: (zoneId) => database.inZone(zoneId, (tx) => selectHead(tx, zoneId)),
+    entries: (zoneId, fromSeq, limit) =>
+      database.inZone(zoneId, (tx) => selectEntries(tx, { zoneId, seq: fromSeq }, limit)),
+  };
+}
+
+function ledgerTransaction(tx: ZoneTransaction, newId: IdSource): LedgerTransaction {
+  return {
+    lockHead: () => lockHead(tx, tx.zoneId),
+    known: (ids) => selectKnown(tx, ids),
+    append: (entries, head) => insertEntries(tx, entries, head),
+    recordFindings: (findings) =>
+      insertFindings(
+        tx,
+        findings.map((finding) => ({ ...finding, id: newId() })),
+      ),
+    addProducerNumbers: (producer, incarnation, numbers) => addProducerNumbers(tx, { producer, incarnation }, numbers),
+  };
+}

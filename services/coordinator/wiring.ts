@@ -1,0 +1,124 @@
+// The Coordinator's composition root: the one file that names concrete adapters.
+import { CoordinatorService } from '#gen/caracal/coordinator/v1/coordinator_pb';
+import { createHealth, type Health } from '#mesh/health';
+import { newId } from '#mesh/ids';
+import { createJwksCache, createMandateVerifier, type MandateVerifier } from '#mesh/mandate';
+import { followDatabaseClock, requireSchema } from '#mesh/postgres';
+import { createPeerHttp, createPeerTransport } from '#mesh/rpc';
+import {
+  createLedgerRelay,
+  createSurface,
+  type Foundation,
+  openFoundation,
+  peerTls,
+  type Surface,
+  type Wired,
+} from '#mesh/runtime';
+import type { CoordinatorConfig } from './config.ts';
+import { createDelegation } from './flows/create-delegation.ts';
+import { endSession } from './flows/end-session.ts';
+import { expireSessions } from './flows/expire-sessions.ts';
+import { getSession, listSessions } from './flows/read-sessions.ts';
+import { renewSessionMandate } from './flows/renew-session-mandate.ts';
+import { revokeDelegation } from './flows/revoke-delegation.ts';
+import { startSession } from './flows/start-session.ts';
+import { type CoordinatorFlows, createCoordinatorService } from './inbound/rpc/coordinator-service.ts';
+import { createExpirySweep } from './inbound/timer/expiry-sweep.ts';
+import { createSessionMinter } from './outbound/peer/sts-minter.ts';
+import { createZoneKeys } from './outbound/peer/zone-keys.ts';
+import { createRevocationBarrier } from './outbound/postgres/revocation-barrier.ts';
+import { createSessionGraph } from './outbound/postgres/session-graph.ts';
+import { isCursor } from './outbound/postgres/session-rows.ts';
+import type { CoordinatorDeps } from './ports/deps.ts';
+
+/** How long to wait at start for migrations that are on their way. */
+const schemaWaitMs = 30_000;
+
+/** Wires the Coordinator; nothing runs before `start`. */
+export async function wire(config: CoordinatorConfig): Promise<Wired> {
+  await using opened = new AsyncDisposableStack();
+  const foundation = opened.use(openFoundation('coordinator', config));
+  const { database, clock, logger } = foundation;
+  const transport = opened.use(createPeerTransport(stsPeer(config)));
+  const keys = createJwksCache({ fetchJwks: createZoneKeys(opened.use(createPeerHttp(stsPeer(config)))), clock });
+  const verifier = createMandateVerifier({ issuer: config.issuer.issuerUrl, keys, clock });
+  const deps: CoordinatorDeps = {
+    graph: createSessionGraph(database),
+    minter: createSessionMinter(transport),
+    barrier: createRevocationBarrier(database, clock),
+    clock,
+    newId,
+    limits: config.limits,
+    logger,
+  };
+  const health = createHealth({ checks: { postgres: () => database.ping() } });
+  const surface = opened.use(await coordinatorSurface({ config, foundation, deps, health, verifier }));
+  const running = opened.move();
+  return {
+    health,
+    listener: surface.listener,
+    start: async () => {
+      await requireSchema({ database, service: 'coordinator', clock, waitMs: schemaWaitMs });
+      running.use(await followDatabaseClock({ database, clock, logger }));
+      running.use(createLedgerRelay('coordinator', foundation, config)).start();
+      running.use(expirySweep(config, deps)).start();
+    },
+    [Symbol.asyncDispose]: async () => await running.disposeAsync(),
+  };
+}
+
+/** Where the STS is and how it is recognised. */
+function stsPeer({ listener, sts }: CoordinatorConfig) {
+  return {
+    url: sts.stsUrl,
+    expectService: 'sts',
+    trustDomain: listener.meshTrustDomain,
+    tls: peerTls(listener),
+  } as const;
+}
+
+interface SurfaceParts {
+  readonly config: CoordinatorConfig;
+  readonly foundation: Foundation;
+  readonly deps: CoordinatorDeps;
+  readonly health: Health;
+  readonly verifier: MandateVerifier;
+}
+
+function coordinatorSurface({ config, foundation, deps, health, verifier }: SurfaceParts): Promise<Surface> {
+  const { clock, logger, metrics } = foundation;
+  const service = createCoordinatorService({ flows: boundFlows(deps), issuer: config.issuer.issuerUrl, isCursor });
+  return createSurface({
+    service: 'coordinator',
+    settings: config.listener,
+    mode: config.mode.mode,
+    logger,
+    metrics,
+    health,
+    clock,
+    verifyBearer: async (token) => verifier.recall(token) ?? (await verifier.verify(token)),
+    rpc: (router) => router.service(CoordinatorService, service),
+  });
+}
+
+function boundFlows(deps: CoordinatorDeps): CoordinatorFlows {
+  return {
+    startSession: (request, facts) => startSession(deps, request, facts),
+    renewSessionMandate: (request, facts) => renewSessionMandate(deps, request, facts),
+    endSession: (request, facts) => endSession(deps, request, facts),
+    getSession: (caller, sessionId) => getSession(deps, caller, sessionId),
+    listSessions: (caller, page) => listSessions(deps, caller, page),
+    createDelegation: (request, facts) => createDelegation(deps, request, facts),
+    revokeDelegation: (request, facts) => revokeDelegation(deps, request, facts),
+  };
+}
+
+function expirySweep(config: CoordinatorConfig, deps: CoordinatorDeps) {
+  const { clock, logger } = deps;
+  return createExpirySweep({
+    expire: () => expireSessions(deps),
+    intervalMs: config.limits.sweepIntervalMs,
+    clock,
+    logger,
+  });
+}
