@@ -11,7 +11,14 @@ import { processStartTime } from './process-identity.mjs';
 import { keepCheckpointKey, keepSecrets, writePrivate } from './secrets.ts';
 import { detailMark } from './stack/control.ts';
 import { makeStateFolder, stackLayout } from './stack/layout.ts';
-import { administratorUrl, componentParts, describeStack, servicePartStages, serviceUrls } from './stack/parts.ts';
+import {
+  administratorUrl,
+  componentParts,
+  describeStack,
+  isSet,
+  servicePartStages,
+  serviceUrls,
+} from './stack/parts.ts';
 import type { PartsOptions } from './stack/parts.ts';
 import { removeRunFile, writeRunFile } from './stack/run-file.ts';
 import type { RunPhase, RunRecord } from './stack/run-file.ts';
@@ -60,13 +67,22 @@ async function start(): Promise<void> {
   writePrivate(layout.shellFile, renderShellFile(shellEnvironment(stack)));
   record.urls = serviceUrls(layout, ports);
   await supervision.startStage(await componentParts(options));
-  const database = { administratorUrl: administratorUrl(options), loginPassword: secrets.loginPassword };
-  const { applied } = await prepareDatabase({ ...database, root, say: (line) => say(`${detailMark}${line}`) });
-  say(
-    applied.length === 0 ? 'the database is current' : `the database is current, ${applied.length} migrations applied`,
-  );
+  const applied = await migrated(options);
+  say(applied === 0 ? 'the database is current' : `the database is current, ${applied} migrations applied`);
   for (const stage of servicePartStages(options, stack)) await supervision.startStage(stage);
   say(`ready after ${((performance.now() - began) / 1000).toFixed(1)} s`);
+}
+
+/** Tells how many migrations were applied; a failure says whose database it was about. */
+async function migrated(options: PartsOptions): Promise<number> {
+  const database = { administratorUrl: administratorUrl(options), loginPassword: options.secrets.loginPassword };
+  try {
+    const { applied } = await prepareDatabase({ ...database, root, say: (line) => say(`${detailMark}${line}`) });
+    return applied.length;
+  } catch (cause) {
+    const whose = isSet(options.environment['DATABASE_URL']) ? 'the database of DATABASE_URL' : 'the database';
+    throw new Error(`${whose}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
 }
 
 /** What a build or an installation left running is in our own process group; the parts are not. */

@@ -124,12 +124,13 @@ function servicePart(name: ServiceName, { layout, ports }: PartsOptions, stack: 
 /** Where everything of the stack is, from the ports, the secrets and what the environment names instead. */
 export function describeStack(options: PartsOptions): Stack {
   const { environment, layout, ports, secrets } = options;
+  const { REDIS_URL: redis, OPA_URL: opa } = environment;
   const addresses: StackAddresses = {
     ports,
     databaseUrls: loginUrls(administratorUrl(options), secrets.loginPassword),
-    redisUrl: environment['REDIS_URL'] ?? `redis://:${secrets.redisPassword}@${listenHost}:${ports.redis}`,
-    opaUrl: environment['OPA_URL'] ?? `http://${listenHost}:${ports.opa}`,
-    opaToken: isSet(environment['OPA_URL']) ? (environment['OPA_TOKEN'] ?? '') : secrets.opaToken,
+    redisUrl: isSet(redis) ? redis : `redis://:${secrets.redisPassword}@${listenHost}:${ports.redis}`,
+    opaUrl: isSet(opa) ? opa : `http://${listenHost}:${ports.opa}`,
+    opaToken: isSet(opa) ? (environment['OPA_TOKEN'] ?? '') : secrets.opaToken,
     upstreamPort: ports.upstream,
   };
   return { secrets, addresses, files: layout, inherited: environment };
@@ -141,6 +142,7 @@ export function serviceUrls(layout: Layout, ports: StackPorts): Record<string, s
   return Object.fromEntries(existing.map((name) => [name, publicUrl(ports[name])]));
 }
 
-function isSet(value: string | undefined): value is string {
+/** An empty variable counts as none. */
+export function isSet(value: string | undefined): value is string {
   return value !== undefined && value !== '';
 }

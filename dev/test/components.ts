@@ -6,6 +6,7 @@ import { startOpa } from '../components/opa.ts';
 import { startPostgres } from '../components/postgres.ts';
 import { startRedis } from '../components/redis.ts';
 import { makeSecrets } from '../secrets.ts';
+import { isSet } from '../stack/parts.ts';
 import type { PostgresEndpoint, TestEndpoints } from './endpoints.ts';
 import { recordProcess } from './run-folder.ts';
 
@@ -65,10 +66,6 @@ export async function startComponents(options: ComponentsOptions): Promise<TestE
   const [redisUrl, opaEndpoint, [first, ...others]] = await Promise.all([redis(), opa(), Promise.all(servers)]);
   if (first === undefined) throw new Error('no Postgres was chosen');
   return { runFolder, postgres: [first, ...others], redisUrl, opa: opaEndpoint };
-}
-
-function isSet(value: string | undefined): value is string {
-  return value !== undefined && value !== '';
 }
 
 interface PostgresServer {
