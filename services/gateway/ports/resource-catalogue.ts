@@ -4,6 +4,10 @@ import type { Resource } from '../domain/routing.ts';
 export interface ResourceCatalogue {
   byIdentifier(zoneId: string, identifier: string): Resource | undefined;
   bySlugs(zoneSlug: string, resourceSlug: string): Resource | undefined;
-  /** One coalesced, rate-bounded read for what is not known yet; a miss stands only after it. Rejects with `store_unavailable`. */
+  /** One coalesced, bounded read for what is not known yet; a miss stands only after it. Rejects with `store_unavailable`. */
   refreshFor(zone: string, name: string): Promise<void>;
+  /** The thing of that kind changed; what depends on it is read again. Resolves when it was, or could not be. */
+  changed(change: { readonly zoneId: string; readonly kind: string; readonly id: string }): Promise<void>;
+  /** Replaces everything by what is stored. Rejects with `store_unavailable`. */
+  reload(): Promise<void>;
 }

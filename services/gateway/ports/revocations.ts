@@ -5,7 +5,7 @@ export interface RevokedAnchor {
   readonly number: number;
   readonly zoneId: string;
   readonly kind: AnchorKindName;
-  readonly anchor: string;
+  readonly id: string;
 }
 
 export interface Revocations {

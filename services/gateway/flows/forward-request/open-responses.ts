@@ -55,11 +55,11 @@ export class OpenResponses {
 
   /** Cuts every answer that the anchor refuses. */
   revoke(anchor: RevokedAnchor): void {
-    const indexed = this.#index.get(indexKey(anchor.zoneId, { kind: anchor.kind, id: anchor.anchor }));
+    const indexed = this.#index.get(indexKey(anchor.zoneId, anchor));
     for (const response of [...(indexed ?? []), ...this.#young]) {
       const { bearer } = response.ready;
       if (bearer.mandate.claims.zone_id !== anchor.zoneId || bearer.mandate.claims.rev >= anchor.number) continue;
-      const hit = bearer.anchors.some(({ kind, id }) => kind === anchor.kind && id === anchor.anchor);
+      const hit = bearer.anchors.some(({ kind, id }) => kind === anchor.kind && id === anchor.id);
       if (hit) response.cut('revoked');
     }
   }

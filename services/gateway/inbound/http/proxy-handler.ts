@@ -10,11 +10,11 @@ import { RawSink } from './raw-sink.ts';
 /** True when the request was taken as a governed call. */
 export type TakesRequest = (request: RawRequest, response: RawResponse) => boolean;
 
-export function createProxyHandler(forward: ForwardRequest['forward']): TakesRequest {
+export function createProxyHandler(flow: Pick<ForwardRequest, 'forward'>): TakesRequest {
   return (request, response) => {
     if (isReservedPath(request.url ?? '')) return false;
     const call = new RawCall(request, requestIdOf(request));
-    void forward(call, new RawSink(response, call));
+    void flow.forward(call, new RawSink(response, call));
     return true;
   };
 }

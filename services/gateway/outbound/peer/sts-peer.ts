@@ -1,0 +1,105 @@
+// Everything the Gateway gets from the STS, over one way of reaching it: verification keys and decisions.
+import { LRUCache } from 'lru-cache';
+import { serviceIdentity } from '#mesh/identity';
+import {
+  createJwksCache,
+  createMandateVerifier,
+  mandateAnchors,
+  type AnchorRef,
+  type MandateVerifier,
+  type VerifiedMandate,
+} from '#mesh/mandate';
+import { createPeerTransport, type PeerTls } from '#mesh/rpc';
+import type { Logger } from '#mesh/telemetry';
+import type { Clock } from '#mesh/time';
+import type { GatewayMetrics } from '../../metrics.ts';
+import { createAuthorizerPeer, type AuthorizerPeer } from './authorizer-peer.ts';
+import { createZoneKeys } from './zone-keys.ts';
+
+export interface StsPeerOptions {
+  /** STS_URL. */
+  readonly url: string;
+  readonly issuer: string;
+  /** Our certificate; not used where the URL is plaintext (a declared mesh, or dev). */
+  readonly tls: PeerTls | undefined;
+  readonly trustDomain: string;
+  /** GATEWAY_STS_HMAC_KEY and the one before. */
+  readonly key: Uint8Array;
+  readonly previousKey: Uint8Array | undefined;
+  readonly replicaId: string;
+  readonly newId: () => string;
+  readonly deadlineMs: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: GatewayMetrics;
+}
+
+export interface StsPeer extends AsyncDisposable {
+  readonly authorizer: AuthorizerPeer;
+  readonly verifier: MandateVerifier;
+  /** What a mandate's revocation is matched by; listed once for as long as the mandate is remembered. */
+  readonly anchorsOf: (mandate: VerifiedMandate) => readonly AnchorRef[];
+  /** Drops a zone's keys and every mandate verified by them. */
+  forgetKeys(zoneId: string): void;
+  forgetAllKeys(): void;
+  /** Rejects with `sts_unavailable` unless questions can be asked or the STS answers its probe. */
+  check(): Promise<void>;
+}
+
+// Zones whose keys may be held, as many as the cache of keys holds.
+const maxZones = 10_000;
+
+export function createStsPeer(options: StsPeerOptions): StsPeer {
+  const { clock, metrics, issuer, trustDomain, key, previousKey } = options;
+  const stsUrl = new URL(options.url);
+  const tls = stsUrl.protocol === 'https:' ? options.tls : undefined;
+  const keys = createZoneKeys({ stsUrl, tls, trustDomain, clock });
+  const zones = new LRUCache<string, true>({ max: maxZones });
+  const jwks = createJwksCache({
+    fetchJwks: async (zoneId) => {
+      const found = await keys.fetchJwks(zoneId);
+      if (found !== undefined) zones.set(zoneId, true);
+      return found;
+    },
+    clock,
+    onFetch: (outcome) => metrics.zoneKeyReads.inc({ outcome }),
+  });
+  const verifier = createMandateVerifier({ issuer, keys: jwks, clock });
+  const authorizer = createAuthorizerPeer({
+    ...options,
+    stsUrl,
+    connect: (url) => createPeerTransport({ url, expectService: 'sts', trustDomain, tls }),
+    keys: previousKey === undefined ? [key] : [key, previousKey],
+    spiffeId: serviceIdentity(trustDomain, 'gateway'),
+  });
+  const forgetKeys = (zoneId: string): void => {
+    jwks.invalidate(zoneId);
+    verifier.forgetZone(zoneId);
+  };
+  return {
+    authorizer,
+    verifier,
+    anchorsOf: anchorsOnce(),
+    forgetKeys,
+    forgetAllKeys() {
+      for (const zoneId of zones.keys()) forgetKeys(zoneId);
+    },
+    async check() {
+      if (!authorizer.isConnected()) await keys.probe();
+    },
+    async [Symbol.asyncDispose]() {
+      await authorizer[Symbol.asyncDispose]();
+      await keys[Symbol.asyncDispose]();
+    },
+  };
+}
+
+// A verified mandate is one object for as long as it is remembered.
+function anchorsOnce(): StsPeer['anchorsOf'] {
+  const known = new WeakMap<VerifiedMandate, readonly AnchorRef[]>();
+  return (mandate) => {
+    const listed = known.get(mandate) ?? mandateAnchors(mandate);
+    known.set(mandate, listed);
+    return listed;
+  };
+}
