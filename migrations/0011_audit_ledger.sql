@@ -8,8 +8,8 @@
 -- `position` grows with ingestion and is what exports follow. It comes from a sequence and not from an identity column,
 -- because 15 and 16 have none on partitions.
 --
--- producer_watermarks says up to which number everything of a producer's incarnation has been stored. It is written in the
--- ingesting transaction; producers keep their journal until it covers an entry. It names no zone.
+-- producer_watermarks says which numbers of a producer's incarnation have been stored, and up to which one nothing is missing.
+-- It is written in the ingesting transaction; producers keep their journal until it covers an entry. It names no zone.
 --
 -- Published. audit_pub.producer_watermarks(producer) to those who produce.
 
@@ -80,7 +80,10 @@ CALL caracal.bind_to_zone('audit.findings');
 CREATE TABLE audit.producer_watermarks (
   producer     text NOT NULL CHECK (char_length(producer) BETWEEN 1 AND 64),
   incarnation  text NOT NULL CHECK (char_length(incarnation) BETWEEN 1 AND 128),
+  -- The highest number below which every other has arrived.
   seq          bigint NOT NULL CHECK (seq >= 0),
+  -- All numbers that have arrived; a gap in it is evidence that has not.
+  arrived      int8multirange NOT NULL,
   updated_at   timestamptz NOT NULL DEFAULT clock_timestamp(),
   PRIMARY KEY (producer, incarnation)
 );
@@ -103,7 +106,7 @@ GRANT UPDATE (seq, content_sha256, chain_hmac) ON audit.chain_heads TO caracal_a
 GRANT SELECT, INSERT ON audit.findings TO caracal_audit;
 GRANT UPDATE (resolved_at) ON audit.findings TO caracal_audit;
 GRANT SELECT, INSERT ON audit.producer_watermarks TO caracal_audit;
-GRANT UPDATE (seq, updated_at) ON audit.producer_watermarks TO caracal_audit;
+GRANT UPDATE (seq, arrived, updated_at) ON audit.producer_watermarks TO caracal_audit;
 GRANT SELECT, INSERT ON audit.dead_letters TO caracal_audit;
 GRANT UPDATE (replayed_at) ON audit.dead_letters TO caracal_audit;
 GRANT SELECT ON audit.events, audit.event_ids, audit.chain_heads, audit.findings TO caracal_audit_loader;

@@ -65,7 +65,7 @@ export async function enqueueNumbered(tx: ZoneTransaction, entry: NumberedEntry)
   const row = await tx.one<{ number: string }>(
     `WITH head AS (UPDATE ${tx.service}.stream_heads SET head = head + 1 WHERE stream = $3 RETURNING head)
      INSERT INTO ${tx.service}.outbox (id, zone_id, stream, order_key, dedupe_key, payload, traceparent, number)
-     SELECT $1, $2, $3, $2, $4, $5, $6, head FROM head
+     SELECT $1, $2::text, $3, $2::text, $4, $5::jsonb, $6, head FROM head
      RETURNING number`,
     [
       id,
