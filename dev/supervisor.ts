@@ -2,7 +2,7 @@
  * The one detached process of a running stack: starts and keeps its parts, writes down how they are, stops them in
  * order. `up` starts it and `down` ends it; it takes no arguments but the state folder of another stack, for tests.
  */
-import { appendFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { prepareDatabase } from './database.ts';
@@ -20,7 +20,7 @@ import {
   serviceUrls,
 } from './stack/parts.ts';
 import type { PartsOptions } from './stack/parts.ts';
-import { removeRunFile, writeRunFile } from './stack/run-file.ts';
+import { readRunFile, removeRunFile, writeRunFile } from './stack/run-file.ts';
 import type { RunPhase, RunRecord } from './stack/run-file.ts';
 import { choosePorts } from './stack/stack-ports.ts';
 import { Supervision } from './stack/supervision.ts';
@@ -30,8 +30,15 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const [stateFolder, repository = root] = process.argv.slice(2);
 const layout = stackLayout(repository, stateFolder === undefined ? undefined : resolve(stateFolder));
 
+/** Often enough that a removed clone does not keep its stack for long. */
+const ownershipCheckMilliseconds = 1_000;
+
 function say(message: string): void {
-  appendFileSync(layout.supervisorLog, `${new Date().toISOString()} ${message}\n`);
+  try {
+    appendFileSync(layout.supervisorLog, `${new Date().toISOString()} ${message}\n`);
+  } catch {
+    // The folder was removed: there is nowhere to say it, and stopping matters more.
+  }
 }
 
 const stopping = new AbortController();
@@ -46,8 +53,15 @@ const record: RunRecord = {
 const supervision = new Supervision({ say, onChange: () => writeRecord() });
 
 function writeRecord(): void {
+  if (!ownsRunFile()) return;
   record.parts = supervision.statuses();
   writeRunFile(layout.runFile, record);
+}
+
+/** Whether the run file is ours: when it was removed, so was the stack, and we must not bring it back. */
+function ownsRunFile(): boolean {
+  const state = readRunFile(layout.runFile);
+  return state.kind !== 'none' && state.record.pid === record.pid;
 }
 
 function setPhase(phase: RunPhase): void {
@@ -105,21 +119,29 @@ async function stop(exitCode: number): Promise<never> {
   process.exit(exitCode);
 }
 
-async function main(): Promise<void> {
-  makeStateFolder(layout);
-  writeRecord();
-  const asked = new Promise<void>((resolveAsked) => {
-    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
-      process.on(signal, () => {
-        if (!stopping.signal.aborted) {
-          say(`stopping (${signal})`);
-          setPhase('stopping');
-        }
-        stopping.abort();
-        resolveAsked();
-      });
-    }
+/** Resolves when we are told to stop, or when the folder that we run for was removed. */
+function askedToStop(): Promise<void> {
+  return new Promise((resolveAsked) => {
+    const ask = (why: string): void => {
+      if (!stopping.signal.aborted) {
+        say(`stopping (${why})`);
+        setPhase('stopping');
+      }
+      stopping.abort();
+      resolveAsked();
+    };
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => ask(signal));
+    setInterval(() => {
+      if (!ownsRunFile()) ask('the run file is gone');
+    }, ownershipCheckMilliseconds);
   });
+}
+
+async function main(): Promise<void> {
+  if (!existsSync(layout.state)) return;
+  makeStateFolder(layout);
+  writeRunFile(layout.runFile, record);
+  const asked = askedToStop();
   const started = start();
   try {
     await Promise.race([started, asked]);
@@ -141,9 +163,7 @@ async function main(): Promise<void> {
 
 process.on('uncaughtException', (error) => {
   // The parts go on without us and `down` finds them in the run file; dying silently would be worse.
-  writeFileSync(layout.supervisorLog, `${new Date().toISOString()} unexpected: ${error.stack ?? error.message}\n`, {
-    flag: 'a',
-  });
+  say(`unexpected: ${error.stack ?? error.message}`);
   void stop(1);
 });
 

@@ -173,3 +173,33 @@ test('does not touch a process that has the number of an ended supervisor', asyn
   expect((await down()).kind).toBe('not-running');
   expect(isRunning({ pid: process.pid, startTime: record.startTime })).toBe(false);
 });
+
+test('ends with the folder that it runs for', async () => {
+  addService('api', readyService);
+  const record = recordOf(await up());
+  rmSync(layout.runFile);
+  await vi.waitFor(() => expect(runningOf(record)).toEqual([]), { timeout: 30_000, interval: 200 });
+});
+
+test('stays up without a part of its own', async () => {
+  addService('api', readyService);
+  const given = recordOf(await up());
+  const own = stackLayout(mkdtempSync(join(layout.root, 'other-')));
+  const [ports, secrets] = [layout.portsFile, layout.secretsFile].map(
+    (path) => JSON.parse(readFileSync(path, 'utf8')) as Record<string, string>,
+  );
+  const environment = {
+    PATH: process.env['PATH'],
+    HOME: process.env['HOME'],
+    DATABASE_URL: `postgres://postgres:${secrets?.['postgresPassword']}@127.0.0.1:${ports?.['postgres']}/other`,
+    REDIS_URL: `redis://:${secrets?.['redisPassword']}@127.0.0.1:${ports?.['redis']}`,
+    OPA_URL: `http://127.0.0.1:${ports?.['opa']}`,
+    OPA_TOKEN: secrets?.['opaToken'],
+  };
+  const signal = new AbortController().signal;
+  const outcome = await bringUp({ layout: own, environment, say: () => undefined, signal });
+  expect(recordOf(outcome).parts).toEqual([]);
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  expect(await bringDown(own, () => undefined)).toEqual({ kind: 'stopped', pid: recordOf(outcome).pid });
+  expect(isWhole(given)).toBe(true);
+});

@@ -53,7 +53,8 @@ export async function removeRunFolder(folder: string): Promise<void> {
   const stacks = join(folder, stacksFolder);
   const roots = existsSync(stacks) ? readdirSync(stacks) : [];
   await Promise.all(roots.map((root) => bringDown(stackLayout(join(stacks, root)), () => undefined)));
-  rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+  // A supervisor that had only just begun notices the removal, and its stores write until it has stopped them.
+  rmSync(folder, { recursive: true, force: true, maxRetries: 20 });
 }
 
 /** Removes the folders of runs whose process is gone, with what they left running. */
