@@ -92,6 +92,8 @@ export function createPool(options: PoolOptions): Database {
     // oxlint-disable-next-line typescript/no-misused-promises -- pg-pool waits for the promise; its types do not say so
     onConnect: (client) => putOnRole(client, settings.service),
   });
+  // A connection may end while a transaction holds it: that transaction's next statement reports it, the process lives on.
+  pool.on('connect', (client) => client.on('error', () => {}));
   pool.on('error', (error) => options.logger.warn({ error: error.message }, 'an idle database connection was lost'));
   const listener = createListener({ settings, clock, logger: options.logger });
   const transact = createTransactor({ pool, clock, metrics: createPoolMetrics(pool, options.metrics) });
@@ -99,7 +101,7 @@ export function createPool(options: PoolOptions): Database {
     (await translating(() => runStatement<R>(pool as unknown as pg.PoolClient, text, values))).rows;
 
   return {
-    inZone: (zone, work, zoneOptions = {}) =>
+    inZone: async (zone, work, zoneOptions = {}) =>
       transact(beginInZone(zone, zoneOptions), (tx) =>
         work(asZoneTransaction(tx, { zoneId: zone, service: settings.service })),
       ),
@@ -151,7 +153,7 @@ function zoneSequence(
       const own = entered;
       await tx.query("SELECT set_config('caracal.zone_id', $1, true)", [checkedId(zone)]);
       const guarded = <A extends unknown[], T>(run: (...values: A) => Promise<T>) => {
-        return (...values: A): Promise<T> => {
+        return async (...values: A): Promise<T> => {
           if (own !== entered || !isOpen()) throw new Error('the transaction has left this zone');
           return run(...values);
         };

@@ -62,7 +62,7 @@ export async function runStatement<R extends object>(
 
 /** Statements on a connection for as long as `isOpen` says so; used later they throw, instead of landing somewhere else. */
 export function openTransaction(client: PoolClient, isOpen: () => boolean): Transaction {
-  const run = <R extends object>(text: string, values?: readonly unknown[]): Promise<{ rows: R[]; count: number }> => {
+  const run = async <R extends object>(text: string, values?: readonly unknown[]) => {
     if (!isOpen()) throw new Error('the transaction is over: every statement belongs inside its work function');
     return runStatement<R>(client, text, values);
   };
