@@ -210,9 +210,9 @@ export async function insertSessionRecord(tx: ZoneTransaction, values: SessionRe
   const row = await tx.one<{ root_id: string }>(
     `INSERT INTO sts.session_records
             (id, zone_id, root_id, parent_id, application_id, subject, subject_type, agent_session_id, expires_at)
-     SELECT $2, $1,
-            coalesce((SELECT p.root_id FROM sts.session_records p WHERE p.zone_id = $1 AND p.id = $3::text), $3::text, $2),
-            $3::text, $4, $5, $6, $7, $8
+     SELECT $2::text, $1::text,
+            coalesce((SELECT p.root_id FROM sts.session_records p WHERE p.zone_id = $1::text AND p.id = $3::text), $3::text, $2::text),
+            $3::text, $4::text, $5::text, $6::text, $7::text, $8::timestamptz
      RETURNING root_id`,
     [
       tx.zoneId,
