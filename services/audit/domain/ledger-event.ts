@@ -5,7 +5,7 @@ import type { JsonObject, JsonValue } from '#mesh/failure';
 import { type EventId, isTextId, type ZoneId } from '#mesh/ids';
 
 /** An event is at most this large; a decision input is bounded well below it. */
-export const eventLimitBytes = 262_144;
+const eventLimitBytes = 262_144;
 /** Inputs nest a few levels; more is nothing a producer of ours writes. */
 const eventDepth = 16;
 

@@ -44,10 +44,10 @@ export function mayGovern(caller: Caller, session: AgentSession, ancestorIds: re
   return own === undefined || own === session.id || ancestorIds.includes(own);
 }
 
-/** A session's mandate is renewed by its parent or by its application, never by itself. */
-export function mayRenew(caller: MandateCaller, session: AgentSession): boolean {
-  if (caller.clientId !== session.applicationId) return false;
-  return session.parentId === undefined
-    ? caller.agentSessionId === undefined
-    : caller.agentSessionId === undefined || caller.agentSessionId === session.parentId;
+/**
+ * A session's mandate is minted for its parent, or, at the root, for its application by a mandate bound to no session;
+ * never for the session itself.
+ */
+export function mayMintFor(caller: MandateCaller, session: AgentSession): boolean {
+  return caller.clientId === session.applicationId && caller.agentSessionId === session.parentId;
 }

@@ -1,6 +1,6 @@
 // The rules of a new delegation edge: it goes between two live sessions, is narrower than its source in every respect and
 // closes no loop. Pure; the store only answers what exists.
-import { earliestExpiry, isSubset, type PathEdge } from '#mesh/authority';
+import { earliestExpiry, isSubset } from '#mesh/authority';
 import type { AgentSessionId, ApplicationId, EdgeId, ZoneId } from '#mesh/ids';
 import { type AgentSession, isLive } from './agent-session.ts';
 
@@ -146,15 +146,5 @@ export function decideEdge(wish: EdgeWish, around: EdgeSurroundings, nowMs: numb
     resources: wish.resources.length === 0 ? bound.resources : wish.resources,
     expiresAtMs: earliestExpiry(expiresAtMs, target.expiresAtMs),
     state: source.applicationId === target.applicationId ? 'active' : 'pending',
-  };
-}
-
-/** The edge as the narrowing rules of a path see it. */
-export function asPathEdge(edge: DelegationEdge): PathEdge {
-  const { ttlSeconds, parentEdgeId, ...rest } = edge;
-  return {
-    ...rest,
-    ...(ttlSeconds === undefined ? {} : { ttlSeconds }),
-    ...(parentEdgeId === undefined ? {} : { parentEdgeId }),
   };
 }

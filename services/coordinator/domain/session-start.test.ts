@@ -54,8 +54,11 @@ function wish(overrides: Partial<StartWish> = {}): StartWish {
 }
 
 const limits = { maxDepth: 10 };
-const start = (input: { caller?: StartingCaller; wish?: StartWish; parent?: AgentSession }) =>
-  decideStart({ caller: input.caller ?? caller(), wish: input.wish ?? wish(), parent: input.parent }, limits, nowMs);
+const start = (input: { caller?: StartingCaller; wish?: StartWish; parent?: AgentSession }) => {
+  const wanted = input.wish ?? wish();
+  const by = input.caller ?? caller({ agentSessionId: wanted.parentId });
+  return decideStart({ caller: by, wish: wanted, parent: input.parent }, limits, nowMs);
+};
 
 describe('a start', () => {
   it('holds what the caller holds, without the lifecycle scope', () => {
@@ -90,6 +93,14 @@ describe('a start', () => {
     expect(start({ caller: bound })).toMatchObject({ reason: 'permission_denied' });
     expect(
       start({ caller: bound, parent: session(), wish: wish({ parentId: 'parent' as AgentSessionId }) }),
+    ).toMatchObject({
+      reason: 'permission_denied',
+    });
+  });
+
+  it('refuses a child that is started with a mandate of the application', () => {
+    expect(
+      start({ caller: caller(), parent: session(), wish: wish({ parentId: 'parent' as AgentSessionId }) }),
     ).toMatchObject({
       reason: 'permission_denied',
     });
@@ -133,7 +144,7 @@ describe('a start', () => {
         ([held, parentHolds, resources, asked]) => {
           const parent = session({ scopes: parentHolds.filter((scope) => scope !== 'agent:lifecycle'), resources });
           const verdict = start({
-            caller: caller({ scopes: held, resources }),
+            caller: caller({ agentSessionId: parent.id, scopes: held, resources }),
             parent,
             wish: wish({ parentId: parent.id, scopes: asked }),
           });

@@ -47,14 +47,13 @@ function refused(reason: Extract<StartVerdict, { kind: 'refused' }>['reason'], w
 }
 
 /**
- * A mandate bound to a session starts children of that session and nothing else: otherwise an agent could leave the tree
- * that its parent's end takes down. A mandate of the application starts roots, and children of the application's sessions.
+ * A session is started by its parent's mandate, a root by a mandate of the application that is bound to no session. An agent
+ * can therefore not leave the tree that its parent's end takes down, and every session's mandate is minted on its parent's.
  */
 function placement(caller: StartingCaller, wish: StartWish, parent: AgentSession | undefined): string | undefined {
   if (caller.clientId !== wish.applicationId) return 'a session runs as the application of its caller';
-  if (caller.agentSessionId !== undefined && caller.agentSessionId !== wish.parentId) {
-    return 'a mandate bound to a session starts children of that session only';
-  }
+  if (caller.agentSessionId !== wish.parentId)
+    return 'a child is started with the mandate of its parent, a root with one bound to no session';
   if (parent !== undefined && parent.applicationId !== caller.clientId)
     return 'the parent belongs to another application';
   return undefined;

@@ -2,7 +2,7 @@
 import { canonicalJson, sha256Hex } from '#mesh/canonical';
 import { fail } from '#mesh/failure';
 import type { EdgeId, ZoneId } from '#mesh/ids';
-import { type MandateCaller, mayGovern } from '../domain/caller.ts';
+import { type MandateCaller, mayGovern, mayMintFor } from '../domain/caller.ts';
 import { decideEdge, type DelegationEdge, type EdgeWish } from '../domain/delegation-graph.ts';
 import type { CallFacts, CoordinatorDeps } from '../ports/deps.ts';
 import type { GraphTransaction } from '../ports/session-graph.ts';
@@ -86,6 +86,9 @@ async function insertDecidedEdge(
   const target = await tx.session(create.targetSessionId);
   if (source !== undefined && !mayGovern(caller, source, await tx.ancestorIds(source.id)))
     throw fail('permission_denied');
+  if (create.mandate && target !== undefined && !mayMintFor(caller, target)) {
+    throw fail('permission_denied', { description: 'only the parent of the target may ask for its mandate' });
+  }
   const verdict = decideEdge(
     create,
     {

@@ -3,7 +3,7 @@
 import { fail } from '#mesh/failure';
 import type { AgentSessionId, EdgeId } from '#mesh/ids';
 import { isLive } from '../domain/agent-session.ts';
-import { type MandateCaller, mayRenew } from '../domain/caller.ts';
+import { type MandateCaller, mayMintFor } from '../domain/caller.ts';
 import type { CallFacts, CoordinatorDeps } from '../ports/deps.ts';
 import type { SessionMandate } from '../ports/session-minter.ts';
 
@@ -24,8 +24,10 @@ export async function renewSessionMandate(
   const { caller, renew } = request;
   const session = await deps.graph.find(caller, renew.sessionId);
   if (session === undefined) throw fail('not_found', { description: 'no such session in this zone' });
-  if (!mayRenew(caller, session))
-    throw fail('permission_denied', { description: 'a session is renewed by its parent or its application' });
+  if (!mayMintFor(caller, session))
+    throw fail('permission_denied', {
+      description: 'a mandate is renewed by the parent of its session, or at the root by its application',
+    });
   if (!isLive(session, deps.clock.now())) throw fail('session_not_live');
   return deps.minter.mint(caller, { ...renew, minDelegationEpoch: 0 }, facts.requestId);
 }

@@ -11,7 +11,7 @@ import { endSession } from './end-session.ts';
 import { getSession } from './read-sessions.ts';
 import { renewSessionMandate } from './renew-session-mandate.ts';
 import { revokeDelegation } from './revoke-delegation.ts';
-import { startSession } from './start-session.ts';
+import { type StartSession, startSession } from './start-session.ts';
 
 const zoneId = 'zone' as ZoneId;
 const application = 'app' as ApplicationId;
@@ -37,7 +37,7 @@ const caller = (overrides: Partial<MandateCaller> = {}): MandateCaller => ({
   ...overrides,
 });
 
-const start = (overrides: object = {}, by = caller()) =>
+const start = (overrides: Partial<StartSession> = {}, by = caller({ agentSessionId: overrides.parentId })) =>
   startSession(
     deps,
     {
@@ -63,7 +63,7 @@ const delegate = (from: AgentSessionId, to: AgentSessionId, overrides: object = 
   createDelegation(
     deps,
     {
-      caller: caller(),
+      caller: caller({ agentSessionId: from }),
       create: {
         zoneId,
         sourceSessionId: from,
@@ -254,6 +254,14 @@ describe('delegating', () => {
     });
   });
 
+  it('mints for the target only on its parent’s mandate', async () => {
+    const root = await start();
+    const other = await start();
+    const delegated = delegate(root.session.id, other.session.id, { mandate: true });
+    await expect(delegated).rejects.toMatchObject({ reason: 'permission_denied' });
+    expect(graph.told().edges).toEqual([]);
+  });
+
   it('is for whoever governs the source', async () => {
     const root = await start();
     const child = await start({ parentId: root.session.id });
@@ -293,6 +301,7 @@ describe('renewing', () => {
       reason: 'permission_denied',
     });
     await expect(renew(root.session.id, bound(root.session.id))).rejects.toMatchObject({ reason: 'permission_denied' });
+    await expect(renew(child.session.id, caller())).rejects.toMatchObject({ reason: 'permission_denied' });
     await expect(renew(child.session.id, bound(root.session.id))).resolves.toMatchObject({ token: 'minted' });
     await expect(renew(root.session.id, caller())).resolves.toMatchObject({ token: 'minted' });
   });

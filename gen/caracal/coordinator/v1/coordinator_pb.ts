@@ -152,7 +152,7 @@ export type StartSessionRequest = Message<"caracal.coordinator.v1.StartSessionRe
   applicationId: string;
 
   /**
-   * Empty starts a root session. The parent must be the session of the caller's mandate.
+   * Empty starts a root session, with a mandate that is bound to no session. Otherwise the session of the caller's mandate.
    *
    * @generated from field: string parent_id = 3;
    */
@@ -678,7 +678,7 @@ export type CreateDelegationRequest = Message<"caracal.coordinator.v1.CreateDele
   idempotencyKey: string;
 
   /**
-   * Mint the target's mandate on this edge in the same call.
+   * Mint the target's mandate on this edge in the same call; for the target's parent only.
    *
    * @generated from field: bool mandate = 9;
    */

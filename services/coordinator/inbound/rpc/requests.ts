@@ -27,7 +27,7 @@ const maxNames = 64;
 const maxLabels = 32;
 const maxReason = 256;
 /** Identical requests for the barrier wait no longer than a unary call may last. */
-export const barrierDeadlineMs = 10_000;
+const barrierDeadlineMs = 10_000;
 
 const scopes = (fields: FieldReader, values: readonly string[], min = 0): string[] =>
   fields.list('scopes', values, {

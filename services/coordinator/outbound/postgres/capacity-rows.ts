@@ -5,7 +5,7 @@ import type { AgentSession } from '../../domain/agent-session.ts';
 import type { CapacityClaim } from '../../ports/session-graph.ts';
 
 /** The counters a session counts under, in locking order. */
-export function capacityKeys(session: AgentSession): string[] {
+function capacityKeys(session: AgentSession): string[] {
   const keys = ['zone', `application:${session.applicationId}`];
   return session.parentId === undefined ? keys : [...keys, `children:${session.parentId}`];
 }
