@@ -49,13 +49,14 @@ export class Follower {
   #held: Held | undefined;
   #confirmedAt = Number.NEGATIVE_INFINITY;
   #newestBeat: Heartbeat | undefined;
-  #newestDatabaseTimeMs = Number.NEGATIVE_INFINITY;
   #lastBeatAt = Number.NEGATIVE_INFINITY;
   #lastReadAt = Number.NEGATIVE_INFINITY;
-  #notBefore = Number.NEGATIVE_INFINITY;
-  // The head of a heartbeat that is not applied yet, when its read was issued, and since when it is ahead.
-  #behind: { readonly head: number; readonly issuedAt: number; readonly since: number } | undefined;
+  // The head of a heartbeat that is not applied yet, when it was asked for, and since when it is ahead.
+  #behind: { readonly head: number; readonly askedAt: number; readonly since: number } | undefined;
   #isHoleKnown = false;
+  // Set while nothing but the owner's own word counts.
+  #isDistrusted = true;
+  #distrusts = 0;
   #recovering: Promise<void> | undefined;
 
   constructor(options: FollowerOptions) {
@@ -85,11 +86,12 @@ export class Follower {
     return this.ageMs < this.#options.maxStalenessMs;
   }
 
-  /** Nothing that was confirmed before this call counts any more. */
+  /** Nothing counts any more, and nothing new does, until the owner has answered a read that begins after this call. */
   distrust(): void {
     this.#confirmedAt = Number.NEGATIVE_INFINITY;
     this.#behind = undefined;
-    this.#notBefore = this.#options.clock.monotonic();
+    this.#isDistrusted = true;
+    this.#distrusts += 1;
     this.#lastReadAt = Number.NEGATIVE_INFINITY;
   }
 
@@ -112,24 +114,26 @@ export class Follower {
 
   #hear(beat: Heartbeat, issuedAt: number): void {
     const { clock, maxStalenessMs } = this.#options;
-    // Only newer than any before, or than a direct read: a heartbeat shown again proves nothing.
-    if (beat.databaseTimeMs <= this.#newestDatabaseTimeMs) return this.#ignore('old_heartbeat');
-    this.#newestDatabaseTimeMs = beat.databaseTimeMs;
+    // A heartbeat shown again proves nothing.
+    if (beat.databaseTimeMs <= (this.#newestBeat?.databaseTimeMs ?? Number.NEGATIVE_INFINITY)) {
+      return this.#ignore('old_heartbeat');
+    }
     this.#newestBeat = beat;
-    // What lay in Redis for long is the newest we know and says nothing about now.
-    if (clock.now() - beat.databaseTimeMs >= maxStalenessMs || issuedAt < this.#notBefore) return;
-    this.#lastBeatAt = clock.monotonic();
     clock.observe(beat.databaseTimeMs, issuedAt);
+    const ageMs = Math.max(0, clock.now() - beat.databaseTimeMs);
+    if (ageMs < SILENCE_MS) this.#lastBeatAt = clock.monotonic();
     if (this.#held?.incarnation !== beat.incarnation) {
       this.#meetIncarnation();
       return;
     }
     if (beat.unpublishedMs >= maxStalenessMs) return;
+    // What lay in Redis says how things were when it was written, however late it was asked for.
+    const askedAt = Math.min(issuedAt, clock.monotonic() - ageMs);
     if (beat.head <= this.#held.applied) {
       this.#behind = undefined;
-      this.#confirm(issuedAt);
+      this.#confirm(askedAt);
     } else {
-      this.#behind = { head: beat.head, issuedAt, since: this.#behind?.since ?? clock.monotonic() };
+      this.#behind = { head: beat.head, askedAt, since: this.#behind?.since ?? clock.monotonic() };
     }
   }
 
@@ -159,14 +163,14 @@ export class Follower {
     if (!grew) return;
     this.#held = { incarnation, applied: number };
     if (this.#behind !== undefined && number >= this.#behind.head) {
-      this.#confirm(this.#behind.issuedAt);
+      this.#confirm(this.#behind.askedAt);
       this.#behind = undefined;
     }
     this.#options.onApplied?.(number);
   }
 
-  #confirm(issuedAt: number): void {
-    if (issuedAt >= this.#notBefore) this.#confirmedAt = Math.max(this.#confirmedAt, issuedAt);
+  #confirm(askedAt: number): void {
+    if (!this.#isDistrusted) this.#confirmedAt = Math.max(this.#confirmedAt, askedAt);
   }
 
   /** Looks whether the owner must be asked, and asks. Called a few times a second and after each batch of entries. */
@@ -178,7 +182,7 @@ export class Follower {
     const now = this.#options.clock.monotonic();
     const sinceRead = now - this.#lastReadAt;
     if (sinceRead < RETRY_MS) return false;
-    if (this.#held === undefined || this.#isHoleKnown || this.#confirmedAt === Number.NEGATIVE_INFINITY) return true;
+    if (this.#held === undefined || this.#isHoleKnown || this.#isDistrusted) return true;
     if (this.#behind !== undefined && now - this.#behind.since >= BEHIND_MS) return true;
     return now - this.#lastBeatAt >= SILENCE_MS && sinceRead >= DIRECT_READ_INTERVAL_MS;
   }
@@ -199,15 +203,18 @@ export class Follower {
   async #readOwner(): Promise<void> {
     const { recover, clock } = this.#options;
     const issuedAt = clock.monotonic();
+    const distrusts = this.#distrusts;
     this.#lastReadAt = issuedAt;
     // A hole that shows while the owner is being read is asked about again.
     this.#isHoleKnown = false;
     try {
       const head = await recover(this.#held, this.#newestBeat);
-      this.#newestDatabaseTimeMs = Math.max(this.#newestDatabaseTimeMs, head.databaseTimeMs);
+      if (distrusts === this.#distrusts) this.#isDistrusted = false;
       if (this.#behind !== undefined && head.head >= this.#behind.head) this.#behind = undefined;
+      if (this.#lastBeatAt === Number.NEGATIVE_INFINITY) this.#lastBeatAt = issuedAt;
       this.#advance(head.incarnation, head.head);
-      this.#confirm(issuedAt);
+      // A head that came from a heartbeat is as old as that.
+      this.#confirm(Math.min(issuedAt, clock.monotonic() - Math.max(0, clock.now() - head.databaseTimeMs)));
     } catch (error) {
       this.#isHoleKnown = true;
       throw error;
