@@ -162,7 +162,7 @@ async function main(): Promise<void> {
 }
 
 process.on('uncaughtException', (error) => {
-  // The parts go on without us and `down` finds them in the run file; dying silently would be worse.
+  // Whatever it was, what we keep running cannot be kept any more: stop in order and leave the reason in the log.
   say(`unexpected: ${error.stack ?? error.message}`);
   void stop(1);
 });

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -52,4 +52,15 @@ test('does not end a process that has only the number of a recorded one', async 
   await removeRunFolder(folder);
   expect(isRunning(identity)).toBe(true);
   process.kill(identity.pid);
+});
+
+test('clears up a folder whose removal was cut off', async () => {
+  const folder = makeRunFolder(base);
+  rmSync(join(folder, 'owner.json'));
+  await removeLeftovers(base);
+  expect(existsSync(folder)).toBe(true);
+  const longAgo = new Date(Date.now() - 3_600_000);
+  utimesSync(folder, longAgo, longAgo);
+  await removeLeftovers(base);
+  expect(existsSync(folder)).toBe(false);
 });

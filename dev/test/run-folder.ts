@@ -2,7 +2,7 @@
  * The folder of one test run and the processes that belong to it. It stands alone because a run that was killed leaves
  * both behind, and the next run has to find and end them.
  */
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { stopProcess } from '../components/child-process.ts';
 import type { StopStep } from '../components/child-process.ts';
@@ -19,6 +19,9 @@ const endSteps: readonly StopStep[] = [
   { signal: 'SIGINT', graceMilliseconds: 4_000 },
   { signal: 'SIGTERM', graceMilliseconds: 1_000 },
 ];
+
+/** A folder without an owner is being made, or its removal was cut off; making one takes milliseconds. */
+const halfMadeMilliseconds = 60_000;
 
 /** Makes the folder of this process' run below `base`. */
 export function makeRunFolder(base: string): string {
@@ -63,8 +66,13 @@ export async function removeLeftovers(base: string): Promise<void> {
   const folders = readdirSync(base).filter((name) => name.startsWith('run-'));
   for (const folder of folders.map((name) => join(base, name))) {
     const owner = readIdentity(join(folder, 'owner.json'));
-    if (owner !== undefined && !isRunning(owner)) await removeRunFolder(folder);
+    const dead = owner === undefined ? ageMilliseconds(folder) > halfMadeMilliseconds : !isRunning(owner);
+    if (dead) await removeRunFolder(folder);
   }
+}
+
+function ageMilliseconds(folder: string): number {
+  return Date.now() - statSync(folder).mtimeMs;
 }
 
 function readIdentity(path: string): ProcessIdentity | undefined {
