@@ -53,7 +53,7 @@ function createHttp1(limits: ListenerLimits, hooks: InnerHooks): Server {
   const server = createServer(
     {
       maxHeaderSize: limits.maxHeaderBytes,
-      headersTimeout: limits.headersTimeoutMs,
+      headersTimeout: Math.min(limits.headersTimeoutMs, limits.requestTimeoutMs),
       requestTimeout: limits.requestTimeoutMs,
       keepAliveTimeout: limits.keepAliveTimeoutMs,
       connectionsCheckingInterval: Math.min(checkIntervalMs, limits.headersTimeoutMs),
@@ -63,7 +63,10 @@ function createHttp1(limits: ListenerLimits, hooks: InnerHooks): Server {
       shouldUpgradeCallback: (request) =>
         onUpgrade !== undefined && request.headers.upgrade?.toLowerCase() === 'websocket',
     },
-    (request, response) => hooks.onRequest(request, response),
+    (request, response) => {
+      response.once('finish', () => discardRest(request));
+      hooks.onRequest(request, response);
+    },
   );
   server.on('clientError', (error, socket) => hooks.onUnreadable(error, socket));
   server.on('connect', (_request, socket) => hooks.onConnectMethod(socket));
@@ -71,6 +74,13 @@ function createHttp1(limits: ListenerLimits, hooks: InnerHooks): Server {
   // A server that never listens starts its timeout checks only when told that it does.
   server.emit('listening');
   return server;
+}
+
+/** After the answer, the rest of an unread body is read away so that the connection can carry the next request. */
+function discardRest(request: IncomingMessage): void {
+  if (request.complete) return;
+  if (request.destroyed) request.socket.destroySoon();
+  else request.resume();
 }
 
 function createH2(limits: ListenerLimits, hooks: InnerHooks): { server: Http2Server; take: InnerServers['takeHttp2'] } {

@@ -98,15 +98,21 @@ export class LiveConnection {
     this.socket.destroy();
   }
 
-  /** RFC 9113 §6.8: announce first, and refuse only after the peer has answered a ping, so that it has read the news. */
+  /**
+   * RFC 9113 §6.8: announce first, and refuse only after the peer has read the news. Two pings, because the answer to the
+   * first may overtake requests that were waiting to be sent; the answer to the second cannot.
+   */
   #retireSession(session: ServerHttp2Session, lingerMs: number): void {
+    if (session.destroyed) return;
     const close = () => {
       if (!session.destroyed && !session.closed) session.close();
     };
-    if (session.destroyed) return;
+    const pingAgain = () => {
+      if (!session.destroyed && !session.closed) session.ping(close);
+    };
     session.goaway(0, anyStreamId);
     this.#later(lingerMs, close);
-    session.ping(close);
+    session.ping(pingAgain);
   }
 
   #announceClose(response: RawResponse): void {

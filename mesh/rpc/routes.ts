@@ -70,6 +70,7 @@ export function createRpcRoutes(options: RpcRoutesOptions): FastifyPluginAsync {
     markRoutes(app);
     // Bodies of RPCs are Connect's to read: the JSON parser of the HTTP routes must not see them.
     app.removeAllContentTypeParsers();
+    app.addHook('onRequest', async ({ raw }) => keepReadable(raw));
     await app.register(fastifyConnectPlugin, {
       routes: (router) => addAll(router, options),
       contextValues: valuesOf,
@@ -89,6 +90,14 @@ function markRoutes(app: FastifyInstance): void {
   app.addHook('onRoute', (route) => {
     route.config = { ...route.config, isRpc: true };
   });
+}
+
+/**
+ * A body that is refused half read must not be destroyed: on HTTP/1.1 its rest would block the connection for the next
+ * request. The listener discards the rest after the answer.
+ */
+function keepReadable(raw: RawRequest): void {
+  raw[Symbol.asyncIterator] = () => raw.iterator({ destroyOnReturn: false });
 }
 
 function valuesOf(request: FastifyRequest) {
