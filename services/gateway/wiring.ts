@@ -190,6 +190,7 @@ function openUpstreams({ config, overrides, logger, stack }: Base) {
   const { upstreamCaFile } = forwarding;
   const own = createOwnAddresses({
     urls: [stores.databaseUrl, stores.redisUrl, stores.auditStreamUrl ?? '', peers.stsUrl],
+    denied: hostEntries(egress.upstreamHostDenylist),
     ownPorts: [listener.port],
     logger,
   });

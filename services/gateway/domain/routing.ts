@@ -34,7 +34,7 @@ export type Route =
 export type RouteVerdict = Route | { readonly kind: 'refused'; readonly rule: string };
 
 // A resource identifier is text of a client: bounded, visible, no spaces.
-const identifierForm = /^[\u0021-\u007e]{1,256}$/;
+const identifierForm = /^[\u0021-\u007e]{1,512}$/;
 const mountForm = /^\/r\/([a-z0-9][a-z0-9-]{0,62})\/([a-z0-9][a-z0-9-]{0,62})(?=\/|$)/;
 
 /** The header wins over a mount: who names a resource by header may call any path of it, `/r/…` too. */
@@ -42,7 +42,7 @@ export function chooseRoute(target: Target, resourceHeader: string | undefined):
   if (resourceHeader !== undefined) {
     return identifierForm.test(resourceHeader)
       ? { kind: 'header', identifier: resourceHeader, target, mount: '' }
-      : { kind: 'refused', rule: 'X-Caracal-Resource names one resource: 1 to 256 visible ASCII characters' };
+      : { kind: 'refused', rule: 'X-Caracal-Resource names one resource: 1 to 512 visible ASCII characters' };
   }
   const match = mountForm.exec(target.path);
   const zoneSlug = match?.[1];

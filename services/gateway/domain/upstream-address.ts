@@ -10,7 +10,8 @@ export type AddressKind =
 /** An address and port that belong to the installation. */
 export interface Endpoint {
   readonly address: string;
-  readonly port: number;
+  /** Undefined: every port. */
+  readonly port: number | undefined;
 }
 
 /** A host name, with a port when only that port is meant. */
@@ -124,7 +125,7 @@ export function judgeDestination(
   if (loopback && !namesHost(devLoopbackHosts, destination)) return { kind: 'refused', rule: 'loopback' };
   for (const endpoint of own.endpoints) {
     const mine = classifyAddress(endpoint.address);
-    const samePort = endpoint.port === destination.port;
+    const samePort = endpoint.port === undefined || endpoint.port === destination.port;
     // Every loopback address is the same machine, so 127.0.0.2 and ::1 count as 127.0.0.1.
     const same = loopback ? mine.kind === 'loopback' && samePort : mine.canonical === seen.canonical;
     if (same) return { kind: 'refused', rule: 'the installation itself' };

@@ -18,11 +18,13 @@ export function admit(_exchange: Exchange, deps: ForwardDeps): Failure | undefin
 
 // TRACE echoes the request, injected credential and all (RFC 9110 §9.3.8); CONNECT names a destination of its own.
 const refusedMethods = new Set(['TRACE', 'TRACK', 'CONNECT']);
+// Methods are case-sensitive (RFC 9110 §9.1); policy is asked about upper-case ones alone.
+const methodForm = /^[A-Z][A-Z0-9-]{0,31}$/;
 
 /** What can be refused by the head alone. */
 export function readHead(exchange: Exchange, deps: ForwardDeps): Failure | undefined {
   const { call, headers } = exchange;
-  if (refusedMethods.has(call.method)) return fail('method_not_allowed');
+  if (refusedMethods.has(call.method) || !methodForm.test(call.method)) return fail('method_not_allowed');
   if (headers.repeated !== undefined) {
     return fail('invalid_request', { fields: [{ path: headers.repeated, rule: 'stands once' }] });
   }

@@ -5,11 +5,13 @@ import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { ports } from '#mesh/topology';
 import type { Logger } from '#mesh/telemetry';
-import type { Endpoint, OwnAddresses } from '../../domain/upstream-address.ts';
+import type { Endpoint, HostEntry, OwnAddresses } from '../../domain/upstream-address.ts';
 
 export interface OwnAddressesOptions {
   /** DATABASE_URL, REDIS_URL, AUDIT_STREAM_URL, STS_URL and the like; their credentials are not looked at. */
   readonly urls: readonly string[];
+  /** UPSTREAM_HOST_DENYLIST: more hosts that are refused by what they resolve to. */
+  readonly denied: readonly HostEntry[];
   /** Ports this process itself listens on. */
   readonly ownPorts: readonly number[];
   readonly logger: Pick<Logger, 'warn'>;
@@ -33,7 +35,7 @@ const defaultPorts: Readonly<Record<string, number>> = {
 
 export function createOwnAddresses(options: OwnAddressesOptions): OwnAddressBook {
   const { urls, ownPorts, logger, resolve = systemResolve } = options;
-  const targets = urls.flatMap(endpointOf);
+  const targets = [...urls.flatMap(endpointOf), ...options.denied];
   const known = new Map<string, readonly Endpoint[]>();
   const fixed = [...Object.values(ports), ...ownPorts].map((port) => ({ address: '127.0.0.1', port }));
   let current: OwnAddresses = { endpoints: [...fixed, ...interfaces()] };
@@ -59,20 +61,19 @@ export function createOwnAddresses(options: OwnAddressesOptions): OwnAddressBook
   };
 }
 
-// Port 0 never equals a real one: off loopback an address alone decides.
 function interfaces(): Endpoint[] {
   return Object.values(networkInterfaces())
     .flatMap((list) => list ?? [])
     .filter(({ internal }) => !internal)
-    .map(({ address }) => ({ address, port: 0 }));
+    .map(({ address }) => ({ address, port: undefined }));
 }
 
-function endpointOf(text: string): { host: string; port: number }[] {
+function endpointOf(text: string): HostEntry[] {
   if (!URL.canParse(text)) return [];
   const url = new URL(text);
   const host = url.hostname.startsWith('[') ? url.hostname.slice(1, -1) : url.hostname;
   if (host === '') return [];
-  return [{ host, port: url.port === '' ? (defaultPorts[url.protocol] ?? 0) : Number(url.port) }];
+  return [{ host, port: url.port === '' ? defaultPorts[url.protocol] : Number(url.port) }];
 }
 
 async function systemResolve(hostname: string): Promise<readonly string[]> {
