@@ -18,6 +18,8 @@ interface Finding {
   readonly message: string;
   /** The dotted name to look for in the source; its first place is reported. */
   readonly name: string;
+  /** The word it must stand right after, where the same name may stand elsewhere rightly. */
+  readonly after?: string;
 }
 
 interface Walk {
@@ -73,7 +75,7 @@ function checkWith(walk: Walk, modifiers: JsonValue | undefined): void {
       permittedBuiltins.has(name) || root(name) === 'data' || walk.ownNames.has(root(name))
         ? 'forbidden_reference'
         : 'forbidden_builtin';
-    walk.findings.push({ code, message: `only input may be replaced by "with", not ${name}`, name });
+    walk.findings.push({ code, message: `only input may be replaced by "with", not ${name}`, name, after: 'with' });
   }
 }
 
@@ -131,11 +133,16 @@ function locate(finding: Finding, all: readonly Token[]): PolicyProblem {
     (token, index) =>
       token.kind === 'name' &&
       token.text === parts[0] &&
-      all[index - 1]?.text !== '.' &&
+      follows(all[index - 1], finding.after) &&
       restFollows(all, index, parts),
   );
   const token = at === -1 ? undefined : all[at];
   return { line: token?.line ?? 1, column: token?.column ?? 1, code: finding.code, message: finding.message };
+}
+
+/** A name begins after anything but a dot, or after exactly the word it is looked for behind. */
+function follows(previous: Token | undefined, after: string | undefined): boolean {
+  return after === undefined ? previous?.text !== '.' : previous?.text === after;
 }
 
 /** True when `.b.c`, or `["b"]["c"]`, follows the name at `index`. */

@@ -51,6 +51,12 @@ export interface StsInstallation extends AsyncDisposable {
   application(zone: TestZone): Promise<TestApplication>;
   resource(zone: TestZone, fields: ResourceFields): Promise<string>;
   policy(zone: TestZone, sources: readonly string[], params?: JsonObject): Promise<string>;
+  /** Numbers a change as the API's transaction would, so that the STS learns that it must read anew. */
+  changed(
+    stream: 'caracal.resources.invalidate' | 'caracal.policy.invalidate',
+    zoneId: string,
+    payload: JsonObject,
+  ): Promise<void>;
   /** What the token endpoint answers to this application and these further fields. */
   token(application: TestApplication, fields?: FormFields): Promise<Reply>;
   post(path: string, body: string, headers?: Readonly<Record<string, string>>): Promise<Reply>;
@@ -244,6 +250,14 @@ export async function startSts(options: InstallationOptions = {}): Promise<StsIn
         ],
       );
       return versionId;
+    },
+    async changed(stream, zoneId, payload) {
+      await sql(
+        `WITH head AS (UPDATE api.stream_heads SET head = head + 1 WHERE stream = $1::text RETURNING head)
+         INSERT INTO api.outbox (id, zone_id, stream, order_key, dedupe_key, number, payload)
+         SELECT $2::text, $3::text, $1::text, $3::text, 'test:' || $2::text, head, $4::jsonb FROM head`,
+        [stream, newId(), zoneId, JSON.stringify({ zoneId, ...payload })],
+      );
     },
     async token(application, fields = {}) {
       const own = {
