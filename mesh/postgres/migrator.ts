@@ -38,7 +38,10 @@ export async function migrate(options: MigrateOptions): Promise<MigrateResult> {
   const files = await readMigrations(options.directory ?? migrationsDirectory);
   const client = new pg.Client({ connectionString: options.administratorUrl, application_name: 'caracal-migrate' });
   client.on('error', () => {});
-  await client.connect();
+  await client.connect().catch((error: unknown) => {
+    if (!(error instanceof pg.DatabaseError) || error.code !== '3D000') throw error;
+    throw new Error(`${error.message}: run \`npm run migrate -- bootstrap\` as an administrator`, { cause: error });
+  });
   try {
     await prepare(client);
     await takeLock(client, log);

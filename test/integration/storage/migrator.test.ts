@@ -1,4 +1,5 @@
 // Rules of bootstrap and migrator: again changes nothing, what ran stays as it ran, and any number of them may run at once.
+import { randomBytes } from 'node:crypto';
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -52,7 +53,6 @@ describe.each(testPostgresServers())('on Postgres $name', (server) => {
   });
 
   test('several bootstraps at once all succeed', async () => {
-    const passwords = Object.fromEntries(services.map((service) => [service, 'a-password-of-tests']));
     await using others = await emptyDatabase(server);
     const urls = [
       database.administratorUrl,
@@ -60,8 +60,39 @@ describe.each(testPostgresServers())('on Postgres $name', (server) => {
       database.administratorUrl,
       others.administratorUrl,
     ];
-    await Promise.all(urls.map((url) => bootstrap(url, { log: () => {} })));
-    expect(Object.keys(passwords)).toHaveLength(5);
+    await Promise.all(urls.map((url) => bootstrap(url)));
+    expect((await run(migrationsDirectory)).applied.length).toBeGreaterThan(0);
+  });
+
+  test('an administrator who is no superuser can do all of it, as managed servers have them', async () => {
+    await using second = await emptyDatabase(server);
+    const url = new URL(second.administratorUrl);
+    const name = `manager_${randomBytes(4).toString('hex')}`;
+    const databaseName = decodeURIComponent(url.pathname.slice(1));
+    await rowsOf(second.administratorUrl, `CREATE ROLE ${name} LOGIN CREATEROLE PASSWORD 'a-password-of-tests'`);
+    await rowsOf(second.administratorUrl, `ALTER DATABASE ${databaseName} OWNER TO ${name}`);
+    // The roles belong to the cluster, and on this one the superuser made them.
+    const admin = server.name.startsWith('15') ? '' : ' WITH ADMIN OPTION, INHERIT FALSE';
+    for (const role of [
+      'caracal_owner',
+      ...services.flatMap((each) => [`caracal_${each}`, `caracal_${each}_loader`]),
+    ]) {
+      await rowsOf(second.administratorUrl, `GRANT ${role} TO ${name}${admin}`);
+    }
+    url.username = name;
+    url.password = 'a-password-of-tests';
+    await bootstrap(url.href);
+    const result = await migrate({ administratorUrl: url.href });
+    expect(result.applied).toHaveLength(result.version);
+    await rowsOf(second.administratorUrl, `REASSIGN OWNED BY ${name} TO CURRENT_USER`);
+    await rowsOf(second.administratorUrl, `DROP OWNED BY ${name}`);
+    await rowsOf(second.administratorUrl, `DROP ROLE ${name}`);
+  });
+
+  test('migrations before bootstrap say what is missing', async () => {
+    const url = new URL(database.administratorUrl);
+    url.pathname = '/no_such_database';
+    await expect(migrate({ administratorUrl: url.href })).rejects.toThrow(/bootstrap/);
   });
 
   test('migrations of this release run once, and again change nothing', async () => {
@@ -195,7 +226,7 @@ describe('a service at start', () => {
       await using database = await disposableDatabase(server);
       for (const service of services) {
         await using pool = createPool({ service, connectionString: database.urls[service], logger: silentLogger });
-        await requireSchema({ database: pool, service, clock, waitMs: 0 });
+        await expect(requireSchema({ database: pool, service, clock, waitMs: 0 })).resolves.toBeUndefined();
       }
     }
   });
