@@ -21,7 +21,7 @@ const strict = 'resource://strict';
 async function provider(kind: string, config: object, secret?: string): Promise<string> {
   const id = newId();
   await sts.sql(
-    'INSERT INTO api.providers (id, zone_id, identifier, name, kind, config) VALUES ($1, $2, $3, $3, $4, $5)',
+    "INSERT INTO api.providers (id, zone_id, identifier, name, kind, config) VALUES ($1, $2, $3, 'provider', $4, $5)",
     [id, zone.id, `provider-${id}`, kind, JSON.stringify(config)],
   );
   if (secret === undefined) return id;
