@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, createWriteStream, existsSync } from 'node:fs';
 import { chmod, mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -160,8 +161,6 @@ async function buildWithGo(work: string, options: OpaBinaryOptions): Promise<Out
   const go = findOnPath('go', options.environment);
   if (go === undefined) return { kind: 'none', problem: 'there is no go on PATH' };
   options.say?.(`building OPA ${opaVersion} with Go; the first time takes minutes`);
-  const asked = { environment: options.environment, limitMilliseconds: versionLimitMilliseconds };
-  const settings = await runToEnd(go, ['env', 'GOENV'], asked);
   const environment: Environment = {
     ...options.environment,
     CGO_ENABLED: '0',
@@ -169,7 +168,7 @@ async function buildWithGo(work: string, options: OpaBinaryOptions): Promise<Out
     GOMODCACHE: join(work, 'go', 'mod'),
     GOCACHE: join(work, 'go-build'),
     GOBIN: join(work, 'bin'),
-    ...(settings.kind === 'succeeded' ? { GOENV: settings.output.trim() } : {}),
+    GOENV: goSettingsFile(options.environment),
     XDG_CONFIG_HOME: join(work, 'config'),
   };
   const path = join(work, 'bin', 'opa');
@@ -183,6 +182,15 @@ async function buildWithGo(work: string, options: OpaBinaryOptions): Promise<Out
   const result = await withProgress('building OPA', options, build());
   if (result.kind === 'succeeded' && isExecutable(path)) return { kind: 'got', path };
   return { kind: 'none', problem: `go: ${result.kind === 'failed' ? lastLine(result.message) : 'no binary came out'}` };
+}
+
+/** Where `go env -w` writes; asking Go itself would make it count the question in the user's folder. */
+function goSettingsFile(environment: Environment): string {
+  const given = environment['GOENV'];
+  if (given !== undefined && given !== '') return given;
+  const home = environment['HOME'] ?? homedir();
+  const linux = environment['XDG_CONFIG_HOME'] ?? join(home, '.config');
+  return join(process.platform === 'darwin' ? join(home, 'Library', 'Application Support') : linux, 'go', 'env');
 }
 
 interface ModuleBuild {
