@@ -114,14 +114,22 @@ export async function startUpstream(): Promise<Upstream> {
 }
 
 export interface BedOptions {
+  /** The run's own unless given. */
+  readonly redisUrl?: string;
+  readonly postgres?: { readonly administratorUrl: string };
   readonly env?: Readonly<Record<string, string>>;
   readonly overrides?: Overrides;
 }
 
 export async function startBed(options: BedOptions = {}): Promise<Bed> {
   const stack = new AsyncDisposableStack();
-  const database = stack.use(await disposableDatabase());
-  const { redisUrl } = testEndpoints();
+  const endpoints = testEndpoints();
+  const database = stack.use(
+    await disposableDatabase(
+      options.postgres === undefined ? undefined : { ...endpoints.postgres[0], ...options.postgres },
+    ),
+  );
+  const redisUrl = options.redisUrl ?? endpoints.redisUrl;
   const keyPrefix = `gateway-${newId()}:`;
   const authority = stack.use(await createTestAuthority());
   const zoneId = newId() as ZoneId;
@@ -203,7 +211,12 @@ type Sql = Bed['sql'];
 
 async function addZone(sql: Sql, id: string, slug: string): Promise<void> {
   const check = hmacSha256(Buffer.from(keys.audit, 'hex'), id);
-  await sql('INSERT INTO api.zones (id, name, slug, secret_check_key) VALUES ($1, $2, $3, $4)', [id, slug, slug, check]);
+  await sql('INSERT INTO api.zones (id, name, slug, secret_check_key) VALUES ($1, $2, $3, $4)', [
+    id,
+    slug,
+    slug,
+    check,
+  ]);
 }
 
 function resourceAdder(sql: Sql, zoneId: string): Bed['addResource'] {
