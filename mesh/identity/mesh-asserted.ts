@@ -70,22 +70,31 @@ function lastForwardedUri(value: string): string | undefined {
   return bare === '' ? undefined : bare;
 }
 
-/** Undefined when a quote is never closed: then nothing of the value can be trusted. */
+/**
+ * Undefined when a quote stands where no value begins or ends, or is never closed: a sender before the proxy could
+ * otherwise swap inside and outside of what the proxy appended.
+ */
 function splitOutsideQuotes(text: string, separator: ',' | ';'): string[] | undefined {
   const parts: string[] = [];
-  let quoted = false;
+  let isQuoted = false;
   let start = 0;
   for (let at = 0; at < text.length; at += 1) {
     const character = text[at];
-    if (quoted && character === '\\') at += 1;
-    else if (character === '"') quoted = !quoted;
-    else if (!quoted && character === separator) {
+    if (isQuoted && character === '\\') at += 1;
+    else if (character === '"') {
+      if (!isQuoteInPlace(text, at, isQuoted)) return undefined;
+      isQuoted = !isQuoted;
+    } else if (!isQuoted && character === separator) {
       parts.push(text.slice(start, at));
       start = at + 1;
     }
   }
   parts.push(text.slice(start));
-  return quoted ? undefined : parts;
+  return isQuoted ? undefined : parts;
+}
+
+function isQuoteInPlace(text: string, at: number, isClosing: boolean): boolean {
+  return isClosing ? [',', ';', undefined].includes(text[at + 1]) : text[at - 1] === '=';
 }
 
 /** Maps a full identity to the service it stands for; exact match, nobody else is a peer. */
