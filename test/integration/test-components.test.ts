@@ -85,3 +85,20 @@ test('an installation has its own database, Redis, certificates and ports', asyn
   expect(await ask(installation.database.urls.sts, 'SELECT 1')).toHaveLength(1);
   expect(() => installation.process('sts')).toThrow('was not started');
 });
+
+test('a service of an installation is ready, can be killed, and comes back', async () => {
+  await using installation = await startInstallation({ services: ['sts'] });
+  const first = installation.process('sts');
+  expect(await first.isReady()).toBe(true);
+  expect(first.signal('SIGKILL')).toBe(true);
+  expect(await first.exited).toEqual({ code: null, signal: 'SIGKILL' });
+  const second = await installation.start('sts');
+  expect(await second.isReady()).toBe(true);
+  expect(second.port).toBe(first.port);
+  expect(second.log()).not.toBe('');
+});
+
+test('a service that does not start says why', async () => {
+  const started = startInstallation({ services: ['sts'], overrides: { sts: { ZONE_KEK: 'not a key' } } });
+  await expect(started).rejects.toThrow(/the sts service ended \(exit code 78\)[^]*ZONE_KEK/);
+});

@@ -58,7 +58,6 @@ export async function startInstallation(options: InstallationOptions = {}): Prom
       return started;
     };
     for (const name of options.services ?? allServices) await start(name);
-    const cleanup = parts.move();
     return {
       urls: perService((name) => publicUrl(stack.addresses.ports[name])),
       adminToken: stack.secrets.adminToken,
@@ -73,7 +72,7 @@ export async function startInstallation(options: InstallationOptions = {}): Prom
         if (found === undefined) throw new Error(`the ${name} service was not started`);
         return found;
       },
-      [Symbol.asyncDispose]: () => cleanup.disposeAsync(),
+      [Symbol.asyncDispose]: () => parts.disposeAsync(),
     };
   } catch (error) {
     await parts.disposeAsync();
