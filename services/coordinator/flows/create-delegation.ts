@@ -81,7 +81,7 @@ async function insertDecidedEdge(
   from: { tx: GraphTransaction; caller: MandateCaller; create: CreateDelegation },
 ): Promise<DelegationEdge> {
   const { tx, caller, create } = from;
-  const nowMs = deps.clock.now();
+  const nowMs = Math.floor(deps.clock.now());
   const source = await tx.session(create.sourceSessionId);
   const target = await tx.session(create.targetSessionId);
   if (source !== undefined && !mayGovern(caller, source, await tx.ancestorIds(source.id)))

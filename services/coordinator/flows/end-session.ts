@@ -61,7 +61,7 @@ export async function endTree(deps: CoordinatorDeps, end: TreeEnd): Promise<Omit
   const { tx, reason, state } = end;
   const sessions = await tx.openSubtree(end.sessionId);
   if (sessions.length === 0) return { sessionIds: [], edgeIds: [], revocationNumber: 0 };
-  const atMs = deps.clock.now();
+  const atMs = Math.floor(deps.clock.now());
   const sessionIds = sessions.map((session) => session.id);
   const edges = await tx.liveEdgesTouching(sessionIds);
   const edgeIds = edges.map((edge) => edge.id);

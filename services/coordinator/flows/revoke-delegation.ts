@@ -38,7 +38,7 @@ export async function revokeDelegation(
     const edges = await tx.liveEdgesBelow(edge.id);
     if (edges.length === 0) return { edgeIds: [], revocationNumber: 0 };
     const edgeIds = edges.map((each) => each.id);
-    await tx.revokeEdges(edges, deps.clock.now());
+    await tx.revokeEdges(edges, Math.floor(deps.clock.now()));
     await tx.recordEdges(edges, { kind: 'revoked', reason: revoke.reason }, { ...facts, caller });
     await tx.invalidate({ epoch: await tx.nextEpoch(), sessionIds: [], edgeIds });
     const anchors = edgeIds.map((anchor) => ({ kind: 'edge' as const, anchor }));

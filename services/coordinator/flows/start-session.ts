@@ -81,7 +81,7 @@ async function createSession(deps: CoordinatorDeps, creation: Creation): Promise
   const { tx, caller, start, facts, digest } = creation;
   if (start.parentId !== undefined) await tx.lockGraph('shared');
   const parent = start.parentId === undefined ? undefined : await tx.session(start.parentId);
-  const nowMs = deps.clock.now();
+  const nowMs = Math.floor(deps.clock.now());
   const wish = { ...start, ttlSeconds: start.ttlSeconds === 0 ? deps.limits.defaultTtlSeconds : start.ttlSeconds };
   const verdict = decideStart({ caller, wish, parent }, deps.limits, nowMs);
   if (verdict.kind === 'refused') throw fail(verdict.reason, { description: verdict.why });

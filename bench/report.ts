@@ -1,0 +1,88 @@
+// What a run found, as JSON for comparison and as a table for people.
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { LoadResult } from './load.ts';
+import type { CostlyPlace } from './profile.ts';
+
+export interface Measure {
+  readonly name: string;
+  readonly connections: number;
+  readonly load: LoadResult;
+  /** Cores used by each part while this was measured. */
+  readonly cores: Readonly<Record<string, number>>;
+  /** Entries the ledger was behind at the start and the end of the last third; null where nothing is recorded. */
+  readonly ledgerLag: { readonly before: number; readonly after: number } | null;
+}
+
+export interface BenchReport {
+  readonly takenAt: string;
+  readonly machine: { readonly cores: number; readonly model: string; readonly node: string };
+  readonly secondsEach: number;
+  /** The median of the rounds for each measure. */
+  readonly measures: readonly Measure[];
+  readonly ratios: Readonly<Record<string, number>>;
+  /** Milliseconds added to the bare proxy on one connection. */
+  readonly addedLatencyMs: { readonly p50: number; readonly p99: number };
+  readonly profiles: Readonly<Record<string, readonly CostlyPlace[]>>;
+}
+
+export function writeReport(folder: string, report: BenchReport): string {
+  mkdirSync(folder, { recursive: true });
+  const file = join(folder, 'governed-call.json');
+  writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
+  writeFileSync(join(folder, 'governed-call.md'), markdown(report));
+  return file;
+}
+
+const one = (value: number): string => value.toFixed(1);
+const two = (value: number): string => value.toFixed(2);
+
+function measureRow({ name, connections, load, cores, ledgerLag }: Measure): string[] {
+  const used = Object.entries(cores).filter(([, value]) => value >= 0.02);
+  return [
+    name,
+    String(connections),
+    String(Math.round(load.perSecond)),
+    two(load.p50Ms),
+    two(load.p90Ms),
+    two(load.p99Ms),
+    used.map(([part, value]) => `${part} ${two(value)}`).join(', '),
+    ledgerLag === null ? '' : `${ledgerLag.before} → ${ledgerLag.after}`,
+  ];
+}
+
+const heads = ['measure', 'connections', 'calls/s', 'p50 ms', 'p90 ms', 'p99 ms', 'cores used', 'ledger behind'];
+
+/** The same rows for a terminal. */
+export function plainTable(report: BenchReport): string {
+  const rows = [heads, ...report.measures.map(measureRow)];
+  const widths = heads.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')).join('\n');
+}
+
+export function conclusions({ ratios, addedLatencyMs, profiles }: BenchReport): string[] {
+  return [
+    ...Object.entries(ratios).map(([name, value]) => `${name}: ${two(value)}`),
+    `added on one connection: p50 ${one(addedLatencyMs.p50)} ms, p99 ${one(addedLatencyMs.p99)} ms`,
+    ...Object.entries(profiles).flatMap(([part, places]) => [
+      `largest costs of ${part}:`,
+      ...places.slice(0, 3).map(({ place, share }) => `  ${one(share * 100)} %  ${place}`),
+    ]),
+  ];
+}
+
+function markdown(report: BenchReport): string {
+  const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+  return [
+    '# A governed call',
+    '',
+    `Taken ${report.takenAt} on ${report.machine.cores} cores (${report.machine.model}), Node ${report.machine.node}, with load generator, upstream, Postgres, Redis and OPA on the same machine; ${report.secondsEach} s a round, medians. Reproduce: \`npm run bench\`.`,
+    '',
+    row(heads),
+    row(heads.map(() => '---')),
+    ...report.measures.map((measure) => row(measureRow(measure))),
+    '',
+    ...conclusions(report).map((line) => (line.startsWith('  ') ? `  - ${line.trim()}` : `- ${line}`)),
+    '',
+  ].join('\n');
+}

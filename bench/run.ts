@@ -1,0 +1,222 @@
+// The bench of a governed call: decided every time, from a reused verdict, and through the same proxy without governance, in
+// one run on one machine, so that every figure stands beside its baseline.
+import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createClient } from '../dev/demo/client.ts';
+import { createWorld, type Places, type World } from '../dev/demo/world.ts';
+import type { RunRecord } from '../dev/stack/run-file.ts';
+import { coresUsed, cpuSeconds } from './cpu.ts';
+import { type LedgerLag, watchLedgerLag } from './ledger-lag.ts';
+import { type LoadResult, runLoad } from './load.ts';
+import { type CostlyPlace, profileProcess } from './profile.ts';
+import type { BenchReport, Measure } from './report.ts';
+
+export interface BenchOptions {
+  readonly record: RunRecord;
+  readonly adminToken: string;
+  readonly tlsFolder: string;
+  readonly upstreamPort: number;
+  readonly redisUrl: string;
+  /** Seconds each round is measured. */
+  readonly seconds: number;
+  readonly rounds: number;
+  readonly profile: boolean;
+  readonly say: (line: string) => void;
+}
+
+/** Enough that the slowest part is never waiting for the generator, few enough that queues stay short. */
+const busyConnections = 16;
+
+interface Target {
+  readonly name: string;
+  readonly port: number;
+  readonly connections: number;
+  readonly nextHead: () => string;
+  readonly recorded: boolean;
+}
+
+interface Bench extends BenchOptions {
+  readonly ca: Buffer;
+  readonly lag: LedgerLag;
+  readonly pids: Record<string, number>;
+}
+
+export async function runBench(options: BenchOptions): Promise<BenchReport> {
+  await using cleanup = new AsyncDisposableStack();
+  const upstream = await startProcess(cleanup, 'bench/upstream.ts', [String(options.upstreamPort)]);
+  const tls = ['gateway.pem', 'gateway-key.pem', 'ca.pem'].map((file) => join(options.tlsFolder, file));
+  const bare = await startProcess(cleanup, 'bench/bare-proxy.ts', [`http://127.0.0.1:${upstream.port}`, ...tls]);
+  const bench: Bench = {
+    ...options,
+    ca: readFileSync(join(options.tlsFolder, 'ca.pem')),
+    lag: cleanup.use(watchLedgerLag(options.redisUrl)),
+    pids: { ...partPids(options.record), upstream: upstream.pid, 'bare proxy': bare.pid, load: process.pid },
+  };
+  const targets = makeTargets(bare.port, portOf(options.record.urls['gateway']), await makeWorld(options));
+  const rounds: Measure[][] = [];
+  for (let round = 1; round <= options.rounds; round += 1) {
+    const measures: Measure[] = [];
+    for (const target of targets) {
+      options.say(`round ${round} of ${options.rounds}: ${target.name}`);
+      measures.push(await measure(bench, target));
+    }
+    rounds.push(measures);
+  }
+  const measures = targets.map((_, at) => median(rounds.flatMap((round) => round[at] ?? [])));
+  return summary(bench, measures, options.profile ? await profiles(bench, targets) : {});
+}
+
+interface Started {
+  readonly pid: number;
+  readonly port: number;
+}
+
+async function startProcess(cleanup: AsyncDisposableStack, file: string, args: string[]): Promise<Started> {
+  const child = spawn(process.execPath, [file, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  cleanup.defer(async () => {
+    child.kill('SIGTERM');
+    await new Promise((resolve) => child.once('exit', resolve));
+  });
+  const port = await new Promise<number>((resolve, reject) => {
+    child.stdout.once('data', (line: Buffer) => resolve(Number(line.toString())));
+    child.once('exit', (code) => reject(new Error(`${file} ended with ${code}`)));
+  });
+  return { pid: child.pid ?? 0, port };
+}
+
+function partPids({ parts }: RunRecord): Record<string, number> {
+  return Object.fromEntries(parts.map((part) => [part.name, part.process?.pid ?? 0]));
+}
+
+function portOf(url: string | undefined): number {
+  return Number(new URL(url ?? '').port);
+}
+
+interface Governed {
+  readonly world: World;
+  readonly mandate: string;
+}
+
+async function makeWorld({ record, adminToken, tlsFolder, upstreamPort }: BenchOptions): Promise<Governed> {
+  await using client = createClient(join(tlsFolder, 'ca.pem'));
+  const places = record.urls as unknown as Places;
+  const upstream = { url: `http://127.0.0.1:${upstreamPort}`, apiKey: randomBytes(16).toString('hex') };
+  const world = await createWorld({ client, places, adminToken }, upstream);
+  for (let attempt = 1; ; attempt += 1) {
+    const reply = await client.send(`${places.sts}/oauth/2/token`, {
+      form: {
+        grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
+        zone_id: world.zoneId,
+        application_id: world.applicationId,
+        client_secret: world.clientSecret,
+        resource: world.resource,
+        scope: 'reports:read',
+        ttl_seconds: '3600',
+      },
+    });
+    if (reply.status === 200) return { world, mandate: (reply.body as { access_token: string }).access_token };
+    if (attempt > 100) throw new Error(`no mandate: ${JSON.stringify(reply.body)}`);
+    await sleep(100);
+  }
+}
+
+function makeTargets(barePort: number, gatewayPort: number, { world, mandate }: Governed): Target[] {
+  const base = `/r/${world.zoneSlug}/${world.resourceSlug}/reports`;
+  const bearer = `Authorization: Bearer ${mandate}\r\n`;
+  let next = 0;
+  const bare = { port: barePort, nextHead: () => `GET /reports/1 HTTP/1.1\r\n${bearer}`, recorded: false };
+  const reused = { port: gatewayPort, nextHead: () => `GET ${base}/1 HTTP/1.1\r\n${bearer}`, recorded: true };
+  // A path that was never asked for before: neither verdict nor policy answer can be remembered.
+  const fresh = {
+    port: gatewayPort,
+    nextHead: () => `GET ${base}/${(next += 1)} HTTP/1.1\r\n${bearer}`,
+    recorded: true,
+  };
+  return [
+    { name: 'bare proxy', connections: busyConnections, ...bare },
+    { name: 'governed, verdict reused', connections: busyConnections, ...reused },
+    { name: 'governed, decided each time', connections: busyConnections, ...fresh },
+    { name: 'bare proxy, one connection', connections: 1, ...bare },
+    { name: 'governed, verdict reused, one connection', connections: 1, ...reused },
+    { name: 'governed, decided, one connection', connections: 1, ...fresh },
+  ];
+}
+
+/** Part of each round that passes before counting, so that caches, pools and compiled code are warm. */
+const warmUpShare = 0.3;
+
+async function measure(bench: Bench, target: Target): Promise<Measure> {
+  const { seconds, ca, pids, lag } = bench;
+  const warmUpSeconds = Math.max(1, seconds * warmUpShare);
+  const lastThird = sleep((warmUpSeconds + (seconds * 2) / 3) * 1000).then(() => (target.recorded ? lag.read() : 0));
+  const running = runLoad({ host: '127.0.0.1', ca, seconds, warmUpSeconds, ...target });
+  await sleep(warmUpSeconds * 1000);
+  const before = cpuSeconds(pids);
+  const load = await running;
+  const cores = coresUsed(before, cpuSeconds(pids), seconds);
+  const ledgerLag = target.recorded ? { before: await lastThird, after: await lag.read() } : null;
+  await untilCaughtUp(lag);
+  return { name: target.name, connections: target.connections, load: checked(load, target.name), cores, ledgerLag };
+}
+
+/** A figure made of refusals would be worth nothing. */
+function checked(load: LoadResult, name: string): LoadResult {
+  const others = Object.keys(load.statuses).filter((status) => status !== '200');
+  if (load.requests === 0 || others.length > 0) {
+    throw new Error(`${name}: not every answer was 200: ${JSON.stringify(load.statuses)}`);
+  }
+  return load;
+}
+
+/** The next measure does not pay for the evidence of the one before. */
+async function untilCaughtUp(lag: LedgerLag): Promise<void> {
+  for (let attempt = 0; attempt < 600 && (await lag.read()) > 0; attempt += 1) await sleep(100);
+}
+
+function median(measures: readonly Measure[]): Measure {
+  const sorted = measures.toSorted((a, b) => a.load.perSecond - b.load.perSecond);
+  const middle = sorted[Math.floor(sorted.length / 2)];
+  if (middle === undefined) throw new Error('nothing was measured');
+  return middle;
+}
+
+async function profiles(bench: Bench, targets: readonly Target[]): Promise<Record<string, CostlyPlace[]>> {
+  const target = targets.find(({ name }) => name === 'governed, decided each time');
+  if (target === undefined) return {};
+  const found: Record<string, CostlyPlace[]> = {};
+  for (const part of ['gateway', 'sts', 'audit']) {
+    bench.say(`profiling ${part}`);
+    const load = runLoad({ host: '127.0.0.1', ca: bench.ca, seconds: bench.seconds, warmUpSeconds: 1, ...target });
+    found[part] = await profileProcess(bench.pids[part] ?? 0, Math.max(1, bench.seconds - 1));
+    await load;
+  }
+  return found;
+}
+
+function summary({ seconds }: Bench, measures: readonly Measure[], found: Record<string, CostlyPlace[]>): BenchReport {
+  const byName = (name: string): LoadResult => {
+    const measured = measures.find((each) => each.name === name);
+    if (measured === undefined) throw new Error(`${name} was not measured`);
+    return measured.load;
+  };
+  const bare = byName('bare proxy');
+  const alone = byName('bare proxy, one connection');
+  const added = byName('governed, verdict reused, one connection');
+  const [cpu] = cpus();
+  return {
+    takenAt: new Date().toISOString(),
+    machine: { cores: cpus().length, model: cpu?.model ?? 'unknown', node: process.version },
+    secondsEach: seconds,
+    measures,
+    ratios: {
+      'verdict reused / bare proxy': byName('governed, verdict reused').perSecond / bare.perSecond,
+      'decided each time / bare proxy': byName('governed, decided each time').perSecond / bare.perSecond,
+    },
+    addedLatencyMs: { p50: added.p50Ms - alone.p50Ms, p99: added.p99Ms - alone.p99Ms },
+    profiles: found,
+  };
+}
