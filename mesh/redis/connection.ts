@@ -195,12 +195,13 @@ class Connection implements RedisConnection {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#upListeners.clear();
     this.#wasUp = false;
-    if (this.#driver.status === 'end') return;
+    // Between two attempts there is no socket whose end the driver would report.
+    const hasSocket = ['connecting', 'connect', 'ready'].includes(this.#driver.status);
     const ended = new Promise<void>((resolve) => {
       this.#driver.once('end', resolve);
     });
     this.#driver.disconnect();
-    await ended;
+    if (hasSocket) await ended;
   }
 }
 
