@@ -58,6 +58,8 @@ async function runSuite(request: RunRequest, runFolder: string, signal: AbortSig
   const names = endpoints.postgres.map(({ name }) => name).join(' and ');
   say(`Postgres ${names}, Redis and OPA are up after ${((performance.now() - started) / 1000).toFixed(1)} s`);
   const reportFile = join(runFolder, 'results.json');
+  const temporary = join(runFolder, 'tmp');
+  mkdirSync(temporary, { mode: 0o700 });
   const runner = [join(root, 'node_modules', 'vitest', 'vitest.mjs'), 'run', ...request.runnerArguments];
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${reportFile}`];
   const child = spawn(process.execPath, [...runner, ...reporters], {
@@ -68,6 +70,8 @@ async function runSuite(request: RunRequest, runFolder: string, signal: AbortSig
       [endpointsVariable]: JSON.stringify(endpoints),
       // The runner keeps a token of its own interface there; a run leaves nothing outside its folder.
       XDG_DATA_HOME: join(runFolder, 'data'),
+      // What a test forgets to remove, or an interrupted one could not, goes with the run.
+      TMPDIR: temporary,
     },
   });
   const startTime = processStartTime(child.pid ?? 0);
