@@ -109,7 +109,7 @@ DECLARE
   v_ids text[];
 BEGIN
   SELECT c.producer_seq INTO v_last FROM SERVICE.outbox_counter AS c FOR UPDATE;
-  WITH held AS (
+  WITH held AS MATERIALIZED (
     SELECT o.stream, o.order_key, min(o.ordinal) AS ordinal
     FROM SERVICE.outbox AS o
     WHERE o.number IS NULL AND o.published_at IS NULL AND o.dead_at IS NULL AND (o.claim IS NOT NULL OR o.attempts > 0)
@@ -131,20 +131,22 @@ BEGIN
     RETURN;
   END IF;
 
-  WITH numbered AS (
+  WITH batch AS (
     SELECT o.id, v_last + row_number() OVER (ORDER BY o.ordinal) AS seq
     FROM SERVICE.outbox AS o
     WHERE o.id = ANY (v_ids) AND o.stream = 'caracal.audit.events' AND o.producer_seq IS NULL
-  ), given AS (
-    UPDATE SERVICE.outbox AS o SET producer_seq = n.seq FROM numbered AS n WHERE o.id = n.id RETURNING o.producer_seq
+  ), claimed AS (
+    UPDATE SERVICE.outbox AS o
+    SET claim = p_claim,
+        claimed_until = v_now + make_interval(secs => p_lease_ms / 1000.0),
+        producer_seq = coalesce(o.producer_seq, b.seq)
+    FROM unnest(v_ids) AS u (id) LEFT JOIN batch AS b ON b.id = u.id
+    WHERE o.id = u.id
+    RETURNING o.producer_seq
   )
   UPDATE SERVICE.outbox_counter AS c SET producer_seq = g.highest
-  FROM (SELECT max(given.producer_seq) AS highest FROM given) AS g
-  WHERE g.highest IS NOT NULL;
-
-  UPDATE SERVICE.outbox AS o
-  SET claim = p_claim, claimed_until = v_now + make_interval(secs => p_lease_ms / 1000.0)
-  WHERE o.id = ANY (v_ids);
+  FROM (SELECT max(claimed.producer_seq) AS highest FROM claimed) AS g
+  WHERE g.highest > c.producer_seq;
 
   RETURN QUERY
     SELECT o.id::text, o.zone_id::text, o.stream, o.dedupe_key, o.payload, o.traceparent, o.occurred_at, o.order_key,
@@ -161,22 +163,23 @@ RETURNS int
 LANGUAGE sql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-  WITH outcome AS (
-    SELECT unnest(p_published) AS id, 'published' AS kind, NULL::text AS error
-    UNION ALL SELECT r.id, 'refused', left(r.error, 512) FROM unnest(p_refused, p_errors) AS r (id, error)
-    UNION ALL SELECT unnest(p_released), 'released', NULL
+  -- By key alone, so that the cost is that of the batch and not of the backlog, whatever the planner believes of it.
+  WITH batch AS MATERIALIZED (
+    SELECT o.id, o.number, o.claim, o.published_at, o.dead_at
+    FROM SERVICE.outbox AS o WHERE o.id = ANY (p_published || p_refused || p_released) FOR UPDATE
   ), settled AS (
     UPDATE SERVICE.outbox AS o SET
       claim = NULL,
       claimed_until = NULL,
-      published_at = CASE WHEN x.kind = 'published' THEN clock_timestamp() END,
-      attempts = o.attempts + CASE WHEN x.kind = 'refused' THEN 1 ELSE 0 END,
-      available_at = CASE WHEN x.kind = 'refused' THEN clock_timestamp() + make_interval(secs => p_retry_ms / 1000.0) END,
-      dead_at = CASE WHEN x.kind = 'refused' AND o.attempts + 1 >= p_max_attempts THEN clock_timestamp() END,
-      last_error = coalesce(x.error, o.last_error)
-    FROM outcome AS x
-    WHERE o.id = x.id AND o.number IS NULL AND o.published_at IS NULL AND o.dead_at IS NULL
-      AND (x.kind = 'published' OR o.claim = p_claim)
+      published_at = CASE WHEN o.id = ANY (p_published) THEN clock_timestamp() END,
+      attempts = o.attempts + CASE WHEN o.id = ANY (p_refused) THEN 1 ELSE 0 END,
+      available_at = CASE WHEN o.id = ANY (p_refused)
+        THEN clock_timestamp() + make_interval(secs => p_retry_ms / 1000.0) END,
+      dead_at = CASE WHEN o.id = ANY (p_refused) AND o.attempts + 1 >= p_max_attempts THEN clock_timestamp() END,
+      last_error = coalesce(left(p_errors[array_position(p_refused, o.id::text)], 512), o.last_error)
+    FROM batch AS b
+    WHERE o.id = b.id AND b.number IS NULL AND b.published_at IS NULL AND b.dead_at IS NULL
+      AND (b.claim = p_claim OR b.id = ANY (p_published))
     RETURNING 1
   )
   SELECT count(*)::int FROM settled;
