@@ -44,8 +44,14 @@ export function connectErrorOf(error: unknown, requestId: string): ConnectError 
 
 function withDetail(error: ConnectError, requestId: string): ConnectError {
   if (error.details.length > 0) return error;
-  const failure = fail(reasonOfCode[error.code], { cause: error });
-  return new ConnectError(failure.description, error.code, error.metadata, [detailOf(failure, requestId)], error);
+  const code = isUnreadable(error) ? Code.InvalidArgument : error.code;
+  const failure = fail(reasonOfCode[code], { cause: error });
+  return new ConnectError(failure.description, code, error.metadata, [detailOf(failure, requestId)], error);
+}
+
+/** The library calls bytes that are no message an internal error; they are the sender's mistake. */
+function isUnreadable({ code, rawMessage }: ConnectError): boolean {
+  return code === Code.Internal && rawMessage.startsWith('parse binary');
 }
 
 function detailOf(failure: Failure, requestId: string) {

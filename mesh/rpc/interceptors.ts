@@ -88,7 +88,8 @@ export function createServerInterceptor(record: RecordCall, now: () => number = 
   };
 }
 
-function codeName(code: Code): string {
+/** A Connect code as its protocol spells it. */
+export function codeName(code: Code): string {
   return Code[code].replaceAll(/(?!^)([A-Z])/g, '_$1').toLowerCase();
 }
 

@@ -14,10 +14,13 @@ import { callerName, connectionOf } from '#mesh/identity';
 import type { Identity, RawRequest, RefusedCall } from '#mesh/identity';
 import { traceFrom } from '#mesh/telemetry';
 import type { Logger, Metrics } from '#mesh/telemetry';
-import { callValues } from './call-context.ts';
+import { callValues, factsOfValues } from './call-context.ts';
 import { createGate } from './call-gate.ts';
 import { healthImplementation } from './health-service.ts';
-import { createCallRecorder, createServerInterceptor } from './interceptors.ts';
+import { codeName, createCallRecorder, createServerInterceptor } from './interceptors.ts';
+import type { RecordCall } from './interceptors.ts';
+import { withDocumentedErrors } from './protocol-errors.ts';
+import type { ReportProtocolError } from './protocol-errors.ts';
 import { createReflectionIndex } from './reflection-index.ts';
 import type { ReflectionIndex } from './reflection-index.ts';
 import { addReflection } from './reflection-service.ts';
@@ -72,7 +75,10 @@ export function createRpcRoutes(options: RpcRoutesOptions): FastifyPluginAsync {
     app.removeAllContentTypeParsers();
     app.addHook('onRequest', async ({ raw }) => keepReadable(raw));
     await app.register(fastifyConnectPlugin, {
-      routes: (router) => addAll(router, options),
+      routes: (router) => {
+        addAll(router, options);
+        documentErrors(router, record);
+      },
       contextValues: valuesOf,
       requestGate: gate,
       interceptors: [createServerInterceptor(record)],
@@ -98,6 +104,17 @@ function markRoutes(app: FastifyInstance): void {
  */
 function keepReadable(raw: RawRequest): void {
   raw[Symbol.asyncIterator] = () => raw.iterator({ destroyOnReturn: false });
+}
+
+/** Errors that arise before any interceptor get their form, and their count, here. */
+function documentErrors({ handlers }: ConnectRouter, record: RecordCall): void {
+  const report: ReportProtocolError = (rpc, error, { contextValues }) => {
+    const facts = contextValues === undefined ? undefined : factsOfValues(contextValues);
+    const { requestId = '', trace } = facts ?? {};
+    const told = { requestId, traceId: trace?.traceId ?? '', caller: 'unread', durationMs: 0 };
+    record({ rpc, code: codeName(error.code), error, ...told });
+  };
+  for (const [at, handler] of handlers.entries()) handlers[at] = withDocumentedErrors(handler, report);
 }
 
 function valuesOf(request: FastifyRequest) {

@@ -119,6 +119,56 @@ describe.each(cases)('$name over HTTP/$version, $wire', ({ wire, name, version }
       .getTrace(big)
       .catch((caught: unknown) => ConnectError.from(caught));
     expect(error).toMatchObject({ code: Code.ResourceExhausted });
+    if (!(error instanceof ConnectError)) return;
+    expect(error.findDetails(FailureSchema)[0]).toMatchObject({ reason: Reason.PAYLOAD_TOO_LARGE });
+  });
+});
+
+describe('messages that cannot be read', () => {
+  const rpc = 'caracal.audit.v1.AuditService/GetTrace';
+  const peer = { 'l5d-client-id': 'api.linkerd', 'x-request-id': 'bad-1' };
+  const post = async (type: string, body: string | Uint8Array<ArrayBuffer>, path = rpc) =>
+    await fetch(`${services.plain!.url}/${path}`, {
+      method: 'POST',
+      headers: { ...peer, 'content-type': type },
+      body,
+    });
+
+  test.each([
+    ['a field of the wrong type', 'application/json', '{"zone_id":{"topsecret":1}}'],
+    ['an unknown field', 'application/json', '{"topsecret":1}'],
+    ['no JSON', 'application/json', '{topsecret'],
+    ['no message', 'application/proto', 'topsecret'],
+  ])('%s is invalid_argument with detail, and nothing is quoted', async (_what, type, body) => {
+    const answer = await post(type, body);
+    const text = await answer.text();
+    expect(answer.status).toBe(400);
+    expect(text).not.toContain('topsecret');
+    expect(JSON.parse(text)).toMatchObject({
+      code: 'invalid_argument',
+      details: [
+        { type: 'caracal.failure.v1.Failure', debug: { reason: 'REASON_INVALID_REQUEST', requestId: 'bad-1' } },
+      ],
+    });
+  });
+
+  test.each(['application/grpc-web+proto', 'application/connect+proto'])('a broken frame of %s too', async (type) => {
+    const path = type.includes('connect') ? rpc.replace('GetTrace', 'VerifyRange') : rpc;
+    const answer = await post(type, Uint8Array.from([0, 0, 0, 0, 4, 255, 255, 255, 255]), path);
+    const text = await answer.text();
+    expect(answer.status).toBe(200);
+    expect(text).toMatch(/grpc-status-details-bin|caracal\.failure\.v1\.Failure/);
+    expect(text).toMatch(/grpc-status: 3|invalid_argument/);
+  });
+
+  test('a wrong method and a foreign type are told in the shape of the HTTP edges', async () => {
+    const got = await fetch(`${services.plain!.url}/${rpc}`, { headers: peer });
+    expect(got.status).toBe(405);
+    expect(got.headers.get('allow')).toBe('POST');
+    expect(await got.json()).toMatchObject({ error: 'method_not_allowed', requestId: 'bad-1' });
+    const type = await post('text/html', 'x');
+    expect(type.status).toBe(415);
+    expect(await type.json()).toMatchObject({ error: 'unsupported_media_type', requestId: 'bad-1' });
   });
 });
 
