@@ -39,6 +39,10 @@ export interface FakeSts extends AsyncDisposable {
   readonly hellos: { replicaId: string; proven: boolean }[];
   readonly openStreams: number;
   decide: (question: Question) => FakeVerdict | Promise<FakeVerdict>;
+  /** Takes no stream, as an STS that is down; `breakStreams` ends those there are. */
+  isAway: boolean;
+  /** Proves itself with another key. */
+  isFalse: boolean;
   /** A mandate of the zone's key; what is given wins over usual claims. */
   mandate(zoneId: string, claims?: Partial<MandateClaims>): string;
   readonly signingKey: KeyObject;
@@ -64,12 +68,15 @@ export async function startFakeSts({ tls, key, zones, port = 0 }: FakeStsOptions
     questions: [] as Question[],
     hellos: [] as { replicaId: string; proven: boolean }[],
     decide: ((): FakeVerdict => ({ refuse: 'POLICY_DENIED' })) as FakeSts['decide'],
+    isAway: false,
+    isFalse: false,
   };
 
   async function* authorize(
     requests: AsyncIterable<AuthorizeRequest>,
     context: Parameters<typeof callerOf>[0],
   ): AsyncGenerator<object> {
+    if (state.isAway) return;
     const frames = requests[Symbol.asyncIterator]();
     const caller = callerOf(context);
     const spiffeId = caller.kind === 'peer' ? caller.spiffeId : '';
@@ -83,7 +90,12 @@ export async function startFakeSts({ tls, key, zones, port = 0 }: FakeStsOptions
     const proven = constantTimeEqual(mac, helloMac('gateway', key, facts));
     state.hellos.push({ replicaId, proven });
     if (!proven) return;
-    yield { frame: { case: 'proof', value: { mac: new Uint8Array(helloMac('sts', key, facts)) } } };
+    yield {
+      frame: {
+        case: 'proof',
+        value: { mac: new Uint8Array(helloMac('sts', state.isFalse ? randomBytes(32) : key, facts)) },
+      },
+    };
     const stop = new AbortController();
     streams.add(stop);
     const out: object[] = [];
@@ -158,13 +170,10 @@ export async function startFakeSts({ tls, key, zones, port = 0 }: FakeStsOptions
   });
   const listening = await surface.listener.listen();
   const issuer = 'https://issuer.test';
-  return Object.assign(state, {
+  const sts = {
     url: `https://127.0.0.1:${listening.port}`,
     issuer,
     signingKey: privateKey,
-    get openStreams() {
-      return streams.size;
-    },
     mandate(zoneId: string, claims: Partial<MandateClaims> = {}): string {
       const now = Math.floor(Date.now() / 1000);
       const sid = newId();
@@ -195,7 +204,11 @@ export async function startFakeSts({ tls, key, zones, port = 0 }: FakeStsOptions
       for (const stream of streams) stream.abort();
       await surface[Symbol.asyncDispose]();
     },
-  });
+  };
+  // A getter would be copied as its value.
+  Object.assign(state, sts);
+  Object.defineProperty(state, 'openStreams', { get: () => streams.size });
+  return state as typeof state & typeof sts & { readonly openStreams: number };
 }
 
 function outcomeOf(verdict: Exclude<FakeVerdict, 'silent'>): object {

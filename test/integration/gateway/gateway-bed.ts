@@ -80,6 +80,7 @@ export interface CallOptions {
   readonly path?: string;
   readonly headers?: Readonly<Record<string, string | string[]>>;
   readonly body?: string | Buffer;
+  readonly signal?: AbortSignal;
 }
 
 const hex = (byte: string): string => byte.repeat(64);
@@ -141,6 +142,7 @@ export async function startBed(options: BedOptions = {}): Promise<Bed> {
   const sts = stack.use(await startFakeSts({ tls: stsTls, key: gatewayStsKey, zones: [zoneId, otherZone] }));
   sts.decide = () => ({ allow: { upstreamUrl: upstream.url } });
   const admin = new pg.Pool({ connectionString: database.administratorUrl, max: 2 });
+  admin.on('error', () => undefined);
   stack.defer(async () => await admin.end());
   const sql = async <R extends object>(text: string, values: readonly unknown[] = []): Promise<R[]> =>
     (await admin.query(text, [...values])).rows as R[];
@@ -267,7 +269,7 @@ function startRelays(
 
 function opener({ port, ca, mandate }: { port: number; ca: string; mandate: () => string }): Bed['open'] {
   return async (options = {}) => {
-    const { token = mandate(), resource = 'res', method = 'GET', path = '/', headers = {}, body } = options;
+    const { token = mandate(), resource = 'res', method = 'GET', path = '/', headers = {}, body, signal } = options;
     const request: RequestOptions = {
       host: '127.0.0.1',
       servername: 'localhost',
@@ -276,6 +278,7 @@ function opener({ port, ca, mandate }: { port: number; ca: string; mandate: () =
       method,
       path,
       agent: false,
+      ...(signal === undefined ? {} : { signal }),
       headers: {
         ...(token === null ? {} : { authorization: `Bearer ${token}` }),
         ...(resource === null ? {} : { 'x-caracal-resource': resource }),
