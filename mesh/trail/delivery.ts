@@ -1,5 +1,5 @@
-// Makes events durable: to Redis and to the journal in the same turn, done when Redis has answered, or when the journal is
-// synced if Redis has not. What reached neither is kept and tried again, because its number is already given.
+// Makes events durable: to Redis and to the journal in the same turn, done when Redis has answered and the journal is
+// written, or when the journal is synced if Redis has not. What reached neither is kept and tried again, because its number is already given.
 import type { Logger, Metrics } from '#mesh/telemetry';
 import { memoryShare, type MemoryWatch, type Publisher, type RedisConnection } from '#mesh/redis';
 import type { Clock } from '#mesh/time';
@@ -89,12 +89,14 @@ export class Delivery {
     const entries = batch.map(({ entry }) => entry);
     const journalled = this.#journal(entries);
     const published = this.#isRedisUsable() ? await this.#publish(entries) : entries.map(() => false);
+    // Redis may forget and this process may be killed: with the journal written, both may happen.
+    const isJournalled = await journalled;
     const rest = batch.filter((outgoing, index) => {
       if (published[index] === true) outgoing.settle(true);
       return published[index] !== true;
     });
     this.#counts?.inc({ path: 'stream' }, batch.length - rest.length);
-    if (rest.length > 0) await this.#settleFromJournal(rest, await journalled);
+    if (rest.length > 0) await this.#settleFromJournal(rest, isJournalled);
   }
 
   async #settleFromJournal(rest: readonly Outgoing[], isJournalled: boolean): Promise<void> {
