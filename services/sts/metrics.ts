@@ -14,7 +14,6 @@ export interface StsMetrics {
   readonly policyLookups: CounterMetric<'answer'>;
   readonly policyLoads: CounterMetric<'outcome'>;
   readonly cacheLookups: CounterMetric<'kind' | 'outcome'>;
-  readonly cacheEntries: GaugeMetric<'kind'>;
   readonly unopenableKeys: CounterMetric;
   readonly authorizeStreams: GaugeMetric;
 }
@@ -53,8 +52,18 @@ export function createStsMetrics(metrics: Metrics): StsMetrics {
       help: 'Look-ups in the memory of zones and sessions.',
       labels: ['kind', 'outcome'],
     }),
-    cacheEntries: metrics.gauge({ name: 'cache_entries', help: 'Entries in memory by kind.', labels: ['kind'] }),
     unopenableKeys: metrics.counter({ name: 'unopenable_keys_total', help: 'Zone keys whose envelope did not open.' }),
     authorizeStreams: metrics.gauge({ name: 'authorize_streams', help: 'Open authorization streams.' }),
   };
+}
+
+/** Sizes of the memories, read at each scrape. */
+export function observeSizes(metrics: Metrics, sizes: () => Readonly<Record<string, number>>): void {
+  for (const kind of Object.keys(sizes())) {
+    metrics.gauge({
+      name: `cache_${kind}_entries`,
+      help: `Entries in memory: ${kind}.`,
+      read: () => sizes()[kind] ?? 0,
+    });
+  }
 }

@@ -1,63 +1,15 @@
 // The composition root: the one place that names concrete adapters and ties flows to them. Read it from `wire` upwards.
 import { randomBytes } from 'node:crypto';
-import { authorizeCall, refuseCall } from './flows/authorize-call/authorize-call.ts';
-import { policySetStatus, validatePolicySet } from './flows/check-policy-set.ts';
-import { exchangeToken } from './flows/exchange-token/exchange-token.ts';
-import { makeZoneKey, sealSecret } from './flows/keep-secrets.ts';
-import { mintSession } from './flows/mint-session.ts';
-import { issuerMetadata, zoneJwks, zoneMetadata } from './flows/publish-zone.ts';
-import { watchPoints } from './flows/watch-points.ts';
-import type { StsConfig } from './config.ts';
-import { addPublishedRoutes } from './inbound/http/published-routes.ts';
-import { addTokenEndpoint } from './inbound/http/token-endpoint.ts';
-import { addStsService } from './inbound/rpc/sts-service.ts';
-import type { StsServiceDeps } from './inbound/rpc/sts-service.ts';
-import { createZoneWindows } from './inbound/rpc/zone-windows.ts';
-import { invalidationHandling } from './inbound/stream/invalidations.ts';
-import { createStsMetrics } from './metrics.ts';
-import type { StsMetrics } from './metrics.ts';
-import { createFailureCounter } from './outbound/argon2/failure-counter.ts';
-import { createSecretVerifier } from './outbound/argon2/secret-verifier-argon2.ts';
-import { createCachedDirectory } from './outbound/cache/directory-cached.ts';
-import type { CachedDirectory } from './outbound/cache/directory-cached.ts';
-import { createZoneKeys } from './outbound/cache/zone-keys-cached.ts';
-import type { CachedZoneKeys } from './outbound/cache/zone-keys-cached.ts';
-import { createOpaClient } from './outbound/opa/opa-client.ts';
-import type { OpaClient } from './outbound/opa/opa-client.ts';
-import { createPolicyEngineOpa } from './outbound/opa/policy-engine-opa.ts';
-import { rememberDecisions } from './outbound/opa/remembered-decisions.ts';
-import { createPointLeadership } from './outbound/postgres/point-leadership-postgres.ts';
-import { createSessionRecordsPostgres } from './outbound/postgres/session-records-postgres.ts';
-import { createZoneReader } from './outbound/postgres/zone-reader.ts';
-import { createMintLimiter } from './outbound/redis/mint-limiter-redis.ts';
-import { createMandateReader, createMandateSigner } from './outbound/signing/mandate-signer.ts';
-import { createVault } from './outbound/signing/vault-envelopes.ts';
-import type { PolicyEngine } from './ports/policy-engine.ts';
-import type { Vault } from './ports/vault.ts';
-import { deriveKey } from '#mesh/canonical';
 import { asFailure, fail } from '#mesh/failure';
 import { createHealth } from '#mesh/health';
 import type { Health } from '#mesh/health';
 import { SYSTEM_ZONE, newId } from '#mesh/ids';
 import { callerName } from '#mesh/identity';
-import { createMandateVerifier } from '#mesh/mandate';
-import type { MandateVerifier } from '#mesh/mandate';
 import { createRelay } from '#mesh/outbox';
-import { createPool, requireSchema } from '#mesh/postgres';
-import type { Database } from '#mesh/postgres';
-import { createPublisher, createRateLimiter, createRedis, createStreamSigner } from '#mesh/redis';
-import type { RedisConnection, StreamSigner } from '#mesh/redis';
-import {
-  createEnforcementPoint,
-  createInvalidationTail,
-  createRevocationSource,
-  createRevocationView,
-  createTailSource,
-  readStreamHead,
-} from '#mesh/revocation';
-import type { InvalidationTail, RevocationView } from '#mesh/revocation';
+import type { Relay } from '#mesh/outbox';
+import { requireSchema } from '#mesh/postgres';
 import { createSurface } from '#mesh/runtime';
-import type { Wired } from '#mesh/runtime';
+import type { Surface, Wired } from '#mesh/runtime';
 import { createKeyring } from '#mesh/secrets';
 import { createLogger, createMetrics } from '#mesh/telemetry';
 import type { Logger, Metrics } from '#mesh/telemetry';
@@ -65,6 +17,38 @@ import { createClock } from '#mesh/time';
 import type { DisciplinedClock } from '#mesh/time';
 import { auditStreamFields, buildAuditEvent, createRefusalSampler, createTrail, signAuditEvent } from '#mesh/trail';
 import type { Trail } from '#mesh/trail';
+import type { StsConfig } from './config.ts';
+import { authorizeCall, refuseCall } from './flows/authorize-call/authorize-call.ts';
+import { policySetStatus, validatePolicySet } from './flows/check-policy-set.ts';
+import { exchangeToken } from './flows/exchange-token/exchange-token.ts';
+import { makeZoneKey, sealSecret } from './flows/keep-secrets.ts';
+import { mintSession } from './flows/mint-session.ts';
+import { issuerMetadata, zoneJwks, zoneMetadata } from './flows/publish-zone.ts';
+import { watchPoints } from './flows/watch-points.ts';
+import { addPublishedRoutes } from './inbound/http/published-routes.ts';
+import { addTokenEndpoint } from './inbound/http/token-endpoint.ts';
+import { addStsService } from './inbound/rpc/sts-service.ts';
+import type { StsServiceDeps } from './inbound/rpc/sts-service.ts';
+import { createZoneWindows } from './inbound/rpc/zone-windows.ts';
+import { invalidationHandling } from './inbound/stream/invalidations.ts';
+import { createStsMetrics, observeSizes } from './metrics.ts';
+import type { StsMetrics } from './metrics.ts';
+import { createFailureCounter } from './outbound/argon2/failure-counter.ts';
+import { createSecretVerifier } from './outbound/argon2/secret-verifier-argon2.ts';
+import { createKnowledge } from './outbound/cache/knowledge.ts';
+import type { Knowledge } from './outbound/cache/knowledge.ts';
+import { openPolicyEngine } from './outbound/opa/open-policy-engine.ts';
+import type { OpenPolicyEngine } from './outbound/opa/open-policy-engine.ts';
+import { createPointLeadership } from './outbound/postgres/point-leadership-postgres.ts';
+import { createPostgresStores } from './outbound/postgres/postgres-stores.ts';
+import type { PostgresStores } from './outbound/postgres/postgres-stores.ts';
+import { createSessionRecordsPostgres } from './outbound/postgres/session-records-postgres.ts';
+import { createMintLimiter } from './outbound/redis/mint-limiter-redis.ts';
+import { createRedisStores } from './outbound/redis/redis-stores.ts';
+import type { RedisStores } from './outbound/redis/redis-stores.ts';
+import { createMandateReader, createMandateSigner } from './outbound/signing/mandate-signer.ts';
+import { createVault } from './outbound/signing/vault-envelopes.ts';
+import type { Vault } from './ports/vault.ts';
 
 /** What everything else is made with. */
 interface Base {
@@ -73,174 +57,94 @@ interface Base {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly own: StsMetrics;
-  readonly stack: AsyncDisposableStack;
-  readonly replica: string;
 }
 
-interface Stores {
-  readonly database: Database;
-  /** Two connections of its own for revocation: waiting behind requests would cost the lease. */
-  readonly revocationDatabase: Database;
-  readonly redis: RedisConnection;
-  readonly ledgerRedis: RedisConnection;
-  readonly limits: RedisConnection;
-  readonly signer: StreamSigner;
-}
-
-function openStores({ config, clock, logger, metrics, stack }: Base): Stores {
-  const { stores, keys } = config;
-  const connect = { service: 'sts', connectionString: stores.databaseUrl, logger, clock } as const;
-  const statementTimeoutMs = stores.databaseStatementTimeoutMs;
-  const redis = (name: string, db: number, url: string): RedisConnection =>
-    stack.use(createRedis({ url, db, name, logger, password: stores.redisPassword }));
-  // In dev without STREAMS_HMAC_KEY entries are signed all the same, with a key everyone here can derive.
-  const streamsKey = keys.streamsHmacKey ?? deriveKey(keys.auditHmacKey, 'caracal/streams/dev/v1');
-  return {
-    database: stack.use(createPool({ ...connect, max: stores.databasePoolMax, statementTimeoutMs, metrics })),
-    revocationDatabase: stack.use(createPool({ ...connect, max: 2, statementTimeoutMs: 2000 })),
-    redis: redis('sts', 0, stores.redisUrl),
-    ledgerRedis: redis('sts-ledger', 0, stores.auditStreamUrl ?? stores.redisUrl),
-    limits: redis('sts-limits', 1, stores.redisUrl),
-    signer: createStreamSigner({ current: streamsKey, previous: keys.streamsHmacKeyPrevious }),
-  };
-}
-
-async function openTrail({ config, clock, logger, metrics, stack }: Base, stores: Stores): Promise<Trail> {
-  const trail = await createTrail({
-    producer: 'sts',
-    redis: stores.ledgerRedis,
-    journalDirectory: config.trail.journalDirectory,
-    maxBytes: config.trail.journalMaxBytes,
-    auditKey: config.keys.auditHmacKey,
-    previousAuditKey: config.keys.auditHmacKeyPrevious,
-    streamSigner: stores.signer,
-    highWaterPercent: config.trail.streamHighWaterPercent,
-    watermarks: async () => {
-      const text = 'SELECT incarnation, seq FROM audit_pub.producer_watermarks($1)';
-      const rows = await stores.database.query<{ incarnation: string; seq: string }>(text, ['sts']);
-      return rows.map(({ incarnation, seq }) => ({ incarnation, seq: Number(seq) }));
-    },
-    clock,
-    newId,
-    logger,
-    metrics,
-  });
-  return stack.use(trail);
-}
-
-/** What the process knows of zones, keys and revocation, and the streams that keep it true. */
-interface Knowledge {
-  readonly revocations: RevocationView;
-  readonly tails: readonly InvalidationTail[];
-  readonly cached: CachedDirectory;
-  readonly zoneKeys: CachedZoneKeys;
-  readonly verifier: MandateVerifier;
+/** What is opened, and closed in reverse. */
+interface Parts {
+  readonly postgres: PostgresStores;
+  readonly redis: RedisStores;
+  readonly trail: Trail;
   readonly vault: Vault;
+  readonly knowledge: Knowledge;
+  readonly policy: OpenPolicyEngine;
 }
 
-function openKnowledge(base: Base, stores: Stores): Knowledge {
-  const { config, clock, logger, metrics, own, stack } = base;
-  const { maxStalenessMs } = config.revocation;
-  const vault = createVault(
-    createKeyring({
-      current: config.keys.zoneKek.toString('hex'),
-      previous: config.keys.zoneKekPrevious?.toString('hex'),
+function openRedis({ config: { stores, keys }, logger }: Base): RedisStores {
+  return createRedisStores({
+    url: stores.redisUrl,
+    password: stores.redisPassword,
+    auditStreamUrl: stores.auditStreamUrl,
+    streamsKey: keys.streamsHmacKey,
+    previousStreamsKey: keys.streamsHmacKeyPrevious,
+    auditKey: keys.auditHmacKey,
+    logger,
+  });
+}
+
+async function openParts(base: Base, stack: AsyncDisposableStack, replica: string): Promise<Parts> {
+  const { config, clock, logger, metrics, own } = base;
+  const { keys, trail: journal } = config;
+  const postgres = stack.use(createPostgresStores({ settings: config.stores, clock, logger, metrics }));
+  const redis = stack.use(openRedis(base));
+  const trail = stack.use(
+    await createTrail({
+      producer: 'sts',
+      redis: redis.ledger,
+      journalDirectory: journal.journalDirectory,
+      maxBytes: journal.journalMaxBytes,
+      auditKey: keys.auditHmacKey,
+      previousAuditKey: keys.auditHmacKeyPrevious,
+      streamSigner: redis.signer,
+      highWaterPercent: journal.streamHighWaterPercent,
+      watermarks: async () => postgres.watermarks(),
+      clock,
+      newId,
+      logger,
+      metrics,
     }),
   );
-  const byStream = new Map<string, InvalidationTail>();
-  const isFresh = (stream: string) => (): boolean => byStream.get(stream)?.isFresh() ?? false;
-  const cached = createCachedDirectory({
-    reader: createZoneReader(stores.database),
-    fresh: {
-      resources: isFresh('caracal.resources.invalidate'),
-      policy: isFresh('caracal.policy.invalidate'),
-      delegations: isFresh('caracal.delegations.invalidate'),
-    },
-    maxStalenessMs,
-    clock,
-    onLookup: (kind, hit) => own.cacheLookups.inc({ kind, outcome: hit ? 'hit' : 'miss' }),
-  });
-  const zoneKeys = createZoneKeys({
-    database: stores.database,
-    vault,
-    isFresh: isFresh('caracal.keys.invalidate'),
-    clock,
-    maxStalenessMs,
-    onUnopenable: (keyId) => {
-      own.unopenableKeys.inc();
-      logger.error({ keyId }, 'a zone key does not open under ZONE_KEK');
-    },
-  });
-  const verifier = createMandateVerifier({ issuer: config.issuer.issuerUrl, keys: zoneKeys, clock });
-  const keysChanged = (zoneId: string): void => {
-    zoneKeys.drop(zoneId);
-    verifier.forgetZone(zoneId);
-  };
-  const openTail = createTailSource({ redis: stores.redis, signer: stores.signer, clock, logger, metrics });
-  const database = stores.revocationDatabase;
-  const point = createEnforcementPoint({ database, service: 'sts', replica: base.replica, newId });
-  const source = createRevocationSource(database);
-  const shared = { openTail, clock, maxStalenessMs, logger, metrics };
-  const revocations = stack.use(createRevocationView({ ...shared, source, membership: point }));
-  revocations.onAnchor(({ zoneId, kind, id }) => {
-    cached.drops.anchorApplied(zoneId, kind, id);
-    if (kind === 'zone_key' || kind === 'zone') keysChanged(zoneId);
-  });
-  const drops = { ...cached.drops, keysChanged, allKeys: () => zoneKeys.dropAll() };
-  const tails = invalidationHandling(drops).map((handling) => {
-    const head = readStreamHead(database, handling.stream);
-    const tail = stack.use(createInvalidationTail({ ...handling, ...shared, head }));
-    byStream.set(handling.stream, tail);
-    return tail;
-  });
-  return { revocations, tails, cached, zoneKeys, verifier, vault };
-}
-
-interface Policy {
-  readonly engine: PolicyEngine;
-  readonly clients: readonly OpaClient[];
-}
-
-function openPolicy({ config, own, stack }: Base): Policy {
-  const { opaUrls, opaToken: token, maxLoadedSets, timeoutMs, memoEntries } = config.policy;
-  const clients = opaUrls.map((url) => stack.use(createOpaClient({ url, token })));
-  const onLoad = (outcome: string): void => own.policyLoads.inc({ outcome });
-  const engine = createPolicyEngineOpa({ clients, maxLoadedSets, timeoutMs, onLoad });
-  const onLookup = (hit: boolean): void => own.policyLookups.inc({ answer: hit ? 'remembered' : 'asked' });
-  return { engine: rememberDecisions(engine, { max: memoEntries, onLookup }), clients };
+  const kek = { current: keys.zoneKek.toString('hex'), previous: keys.zoneKekPrevious?.toString('hex') };
+  const vault = createVault(createKeyring(kek));
+  const issuer = config.issuer.issuerUrl;
+  const shared = { ...config.revocation, clock, logger, metrics, own };
+  const knowledge = stack.use(createKnowledge({ postgres, redis, vault, issuer, replica, newId, ...shared }));
+  const { opaUrls: urls, opaToken: token, ...limits } = config.policy;
+  const policy = stack.use(openPolicyEngine({ urls, token, ...limits, metrics: own }));
+  return { postgres, redis, trail, vault, knowledge, policy };
 }
 
 /** Every port of every flow. */
-function bindPorts(base: Base, stores: Stores, parts: { knowledge: Knowledge; policy: Policy; trail: Trail }) {
-  const { config, clock, own } = base;
-  const { knowledge, policy, trail } = parts;
+function bindPorts({ config, clock, own }: Base, parts: Parts) {
+  const { knowledge, trail, vault } = parts;
+  const { secretVerifyConcurrency: concurrency, mintRateLimitPerMin: perMinute } = config.clients;
   return {
     issuer: config.issuer.issuerUrl,
     clock,
     newId,
-    directory: knowledge.cached.directory,
-    delegationGraph: knowledge.cached.graph,
+    vault,
+    directory: knowledge.directory,
+    delegationGraph: knowledge.graph,
     zoneKeys: knowledge.zoneKeys,
-    vault: knowledge.vault,
     revocations: knowledge.revocations,
     mandateReader: createMandateReader(knowledge.verifier),
     mandateSigner: createMandateSigner(),
-    policyEngine: policy.engine,
+    policyEngine: parts.policy.engine,
     evidence: trail,
     refusalSampler: createRefusalSampler({ clock }),
-    sessionRecords: createSessionRecordsPostgres(stores.database),
+    sessionRecords: createSessionRecordsPostgres(parts.postgres.database),
     unknownZoneKey: randomBytes(32),
     failureCounter: createFailureCounter(() => clock.monotonic()),
     secretVerifier: createSecretVerifier({
-      concurrency: config.clients.secretVerifyConcurrency,
+      concurrency,
       // At a tenth of a second each, a full line is a few seconds' wait: longer, and the caller has given up.
-      maxWaiting: config.clients.secretVerifyConcurrency * 32,
-      maxWaitingPerZone: config.clients.secretVerifyConcurrency * 8,
+      maxWaiting: concurrency * 32,
+      maxWaitingPerZone: concurrency * 8,
       onDerivation: (milliseconds) => own.derivationSeconds.observe(milliseconds / 1000),
     }),
+    // In dev mints go on uncounted while Redis is away (data.md).
     mintLimiter: createMintLimiter({
-      limiter: createRateLimiter({ redis: stores.limits }),
-      perMinute: config.clients.mintRateLimitPerMin,
+      limiter: parts.redis.limiter,
+      perMinute,
       serveUncounted: config.mode.mode === 'dev',
     }),
   };
@@ -292,15 +196,12 @@ function rpcDeps({ config, clock, own }: Base, ports: Ports, health: Health): St
   };
 }
 
-function createStsHealth(stores: Stores, parts: { knowledge: Knowledge; policy: Policy; trail: Trail }): Health {
-  const { knowledge, policy, trail } = parts;
+function createStsHealth({ postgres, redis, policy, knowledge, trail }: Parts): Health {
   return createHealth({
     checks: {
-      postgres: async () => stores.database.ping(),
-      redis: async () => stores.redis.ping(),
-      opa: async () => {
-        for (const client of policy.clients) await client.call({ method: 'GET', path: '/health', timeoutMs: 1500 });
-      },
+      postgres: async () => postgres.database.ping(),
+      redis: async () => redis.streams.ping(),
+      opa: async () => policy.ping(),
       revocation: async () => knowledge.revocations.assertUsable(),
       audit: async () => {
         if (!trail.isUsable()) throw fail('audit_unavailable');
@@ -309,23 +210,62 @@ function createStsHealth(stores: Stores, parts: { knowledge: Knowledge; policy: 
   });
 }
 
-function createStsRelay({ config, clock, logger, metrics, stack }: Base, stores: Stores) {
-  const { database, redis, ledgerRedis, signer } = stores;
-  return stack.use(
-    createRelay({
-      database,
-      service: 'sts',
-      publisher: createPublisher({ redis, signer }),
-      ledgerPublisher: createPublisher({ redis: ledgerRedis, signer }),
-      ledgerFields: (draft, origin) => {
-        const data = buildAuditEvent(draft, origin);
-        return auditStreamFields({ id: origin.id, data, sig: signAuditEvent(data, config.keys.auditHmacKey) });
-      },
-      ...config.outbox,
+function createStsRelay({ config, clock, logger, metrics }: Base, { postgres, redis }: Parts): Relay {
+  return createRelay({
+    database: postgres.database,
+    service: 'sts',
+    publisher: redis.publisher,
+    ledgerPublisher: redis.ledgerPublisher,
+    ledgerFields: (draft, origin) => {
+      const data = buildAuditEvent(draft, origin);
+      return auditStreamFields({ id: origin.id, data, sig: signAuditEvent(data, config.keys.auditHmacKey) });
+    },
+    ...config.outbox,
+    clock,
+    logger,
+    metrics,
+  });
+}
+
+async function openSurface(base: Base, ports: Ports, about: { health: Health; trail: Trail }): Promise<Surface> {
+  const { config, clock, logger, metrics, own } = base;
+  const { health, trail } = about;
+  return createSurface({
+    service: 'sts',
+    settings: config.listener,
+    mode: config.mode.mode,
+    logger,
+    metrics,
+    health,
+    clock,
+    rpc: (router) => addStsService(router, rpcDeps(base, ports, health)),
+    http: async (app) => {
+      await addTokenEndpoint(app, {
+        exchangeToken: async (request) => counted(own, 'exchanges', async () => exchangeToken(ports, request)),
+      });
+      addPublishedRoutes(app, {
+        zoneJwks: async (zoneId) => zoneJwks(ports, zoneId),
+        issuerMetadata: () => issuerMetadata(ports),
+        zoneMetadata: async (zoneId) => zoneMetadata(ports, zoneId),
+      });
+    },
+    onRefused: ({ rpc, reason, caller, requestId, traceId }) => {
+      const metadata = { rpc, reason, caller: callerName(caller) };
+      trail.emitLater({ zoneId: SYSTEM_ZONE, eventType: 'rpc.refused', requestId, traceId, metadata });
+    },
+  });
+}
+
+async function watch({ config, clock, logger }: Base, { postgres }: Parts, stop: AbortSignal): Promise<void> {
+  await watchPoints(
+    {
+      leadership: createPointLeadership(postgres.database),
       clock,
-      logger,
-      metrics,
-    }),
+      maxStalenessMs: config.revocation.maxStalenessMs,
+      onGone: ({ id }) => logger.warn({ point: id }, 'an enforcement point is gone'),
+      onTrouble: (error) => logger.warn({ error }, 'the watch over enforcement points was interrupted'),
+    },
+    stop,
   );
 }
 
@@ -335,65 +275,25 @@ export async function wire(config: StsConfig): Promise<Wired> {
   const replica = config.listener.replicaId ?? newId();
   const metrics = createMetrics('sts');
   const logger = createLogger({ service: 'sts', level: config.listener.logLevel, replica });
-  const base: Base = { config, clock: createClock(), logger, metrics, own: createStsMetrics(metrics), stack, replica };
-  const stores = openStores(base);
-  const trail = await openTrail(base, stores);
-  const knowledge = openKnowledge(base, stores);
-  const policy = openPolicy(base);
-  const ports = bindPorts(base, stores, { knowledge, policy, trail });
-  const health = createStsHealth(stores, { knowledge, policy, trail });
-  const relay = createStsRelay(base, stores);
+  const base: Base = { config, clock: createClock(), logger, metrics, own: createStsMetrics(metrics) };
+  const parts = await openParts(base, stack, replica);
+  const relay = stack.use(createStsRelay(base, parts));
   const stop = new AbortController();
   stack.defer(() => stop.abort());
-  const surface = stack.use(
-    await createSurface({
-      service: 'sts',
-      settings: config.listener,
-      mode: config.mode.mode,
-      logger,
-      metrics,
-      health,
-      clock: base.clock,
-      rpc: (router) => addStsService(router, rpcDeps(base, ports, health)),
-      http: async (app) => {
-        await addTokenEndpoint(app, {
-          exchangeToken: async (request) => counted(base.own, 'exchanges', async () => exchangeToken(ports, request)),
-        });
-        addPublishedRoutes(app, {
-          zoneJwks: async (zoneId) => zoneJwks(ports, zoneId),
-          issuerMetadata: () => issuerMetadata(ports),
-          zoneMetadata: async (zoneId) => zoneMetadata(ports, zoneId),
-        });
-      },
-      onRefused: ({ rpc, reason, caller, requestId, traceId }) =>
-        trail.emitLater({
-          zoneId: SYSTEM_ZONE,
-          eventType: 'rpc.refused',
-          requestId,
-          traceId,
-          metadata: { rpc, reason, caller: callerName(caller) },
-        }),
-    }),
-  );
+  const health = createStsHealth(parts);
+  const surface = stack.use(await openSurface(base, bindPorts(base, parts), { health, trail: parts.trail }));
+  const { knowledge, postgres } = parts;
+  observeSizes(metrics, () => knowledge.sizes());
   const opened = stack.move();
   return {
     health,
     listener: surface.listener,
     async start() {
-      await requireSchema({ database: stores.database, service: 'sts', clock: base.clock, waitMs: 30_000 });
+      await requireSchema({ database: postgres.database, service: 'sts', clock: base.clock, waitMs: 30_000 });
       relay.start();
-      for (const tail of knowledge.tails) tail.start();
+      for (const handling of invalidationHandling(knowledge.drops)) knowledge.follow(handling);
       await knowledge.revocations.start();
-      void watchPoints(
-        {
-          leadership: createPointLeadership(stores.database),
-          clock: base.clock,
-          maxStalenessMs: config.revocation.maxStalenessMs,
-          onGone: ({ id }) => logger.warn({ point: id }, 'an enforcement point is gone'),
-          onTrouble: (error) => logger.warn({ error }, 'the watch over enforcement points was interrupted'),
-        },
-        stop.signal,
-      );
+      void watch(base, parts, stop.signal);
     },
     [Symbol.asyncDispose]: async () => opened.disposeAsync(),
   };

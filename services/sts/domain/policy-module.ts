@@ -59,6 +59,12 @@ export type PackageClause =
 
 const clause = ['package', 'caracal', '.', 'authz'];
 
+/** The clause must be all of its line, and what follows must not make its path longer. */
+function standsAlone(found: readonly Token[], next: Token | undefined): boolean {
+  const line = found[0]?.line;
+  return found.every((token) => token.line === line) && next?.line !== line && next?.text !== '.' && next?.text !== '[';
+}
+
 /** Where `package caracal.authz` stands, which must be the first thing of the module and alone on its line. */
 export function findPackageClause(source: string): PackageClause {
   const found: Token[] = [];
@@ -73,10 +79,7 @@ export function findPackageClause(source: string): PackageClause {
   }
   const [first, last] = [found[0], found[clause.length - 1]];
   if (!first || !last) return { kind: 'refused', line: 1, column: 1 };
-  const sameLine = found.every((token) => token.line === first.line);
-  if (!sameLine || next?.line === last.line || next?.text === '.' || next?.text === '[') {
-    return { kind: 'refused', line: first.line, column: first.column };
-  }
+  if (!standsAlone(found, next)) return { kind: 'refused', line: first.line, column: first.column };
   return { kind: 'found', start: first.offset, end: last.offset + last.text.length };
 }
 

@@ -1,8 +1,8 @@
 // One policy decision: the zone's active set, the canonical input, the combined answer. Everything that is not a clear
 // allow denies, with a status that says why.
 import { canonicalJson, sha256Hex } from '#mesh/canonical';
-import { Failure, fail } from '#mesh/failure';
-import type { JsonObject } from '#mesh/failure';
+import { fail } from '#mesh/failure';
+import type { JsonObject, Failure } from '#mesh/failure';
 import { decisionInput } from '../domain/decision-input.ts';
 import type { DecisionQuestion } from '../domain/decision-input.ts';
 import { combine, denial } from '../domain/decision.ts';

@@ -44,22 +44,26 @@ function policyFields(policy: PolicyOutcome, recordInputs: boolean): Partial<Aud
   };
 }
 
+function statusOf({ policy, failure }: DecisionFacts): string {
+  return policy?.decision.status ?? failure?.reason ?? 'complete';
+}
+
+function metadataOf({ policy, failure, facts }: DecisionFacts): JsonObject {
+  const memo = policy?.remembered === true ? true : undefined;
+  return present({ ...facts, reason: failure?.reason, cause: failure?.privateDetail, memo });
+}
+
 /** The event of one decision. */
 export function decisionEvent(input: DecisionFacts): AuditEventDraft {
-  const { policy, failure } = input;
+  const { policy } = input;
   return {
     zoneId: input.zoneId ?? SYSTEM_ZONE,
     eventType: input.eventType,
     requestId: input.asked.requestId,
     ...(input.asked.traceId === undefined ? {} : { traceId: input.asked.traceId }),
-    decision: failure ? 'deny' : 'allow',
-    evaluationStatus: policy?.decision.status ?? failure?.reason ?? 'complete',
+    decision: input.failure ? 'deny' : 'allow',
+    evaluationStatus: statusOf(input),
     ...(policy ? policyFields(policy, input.recordInputs) : {}),
-    metadata: present({
-      ...input.facts,
-      reason: failure?.reason,
-      cause: failure?.privateDetail,
-      memo: policy?.remembered === true ? true : undefined,
-    }),
+    metadata: metadataOf(input),
   };
 }

@@ -32,6 +32,16 @@ export interface AuthenticatedClient {
 /** Failures are counted per minute, so a minute is when to come back. */
 const failureWindowMs = 60_000;
 
+async function find(
+  deps: AuthenticateDeps,
+  { zoneId, applicationId }: Credentials,
+): Promise<Partial<AuthenticatedClient>> {
+  const zone = await deps.directory.zone(zoneId);
+  if (!zone) return {};
+  const application = await deps.directory.application(zoneId, applicationId);
+  return application && isLive(application, deps.clock.now()) ? { zone, application } : { zone };
+}
+
 /**
  * The zone and application, or `invalid_client`; `rate_limited` after too many failures from one address, which never
  * concerns a right secret. Junk is refused by its check part alone; whatever passes that costs one derivation, for an
@@ -42,9 +52,7 @@ export async function authenticateClient(
   credentials: Credentials,
 ): Promise<AuthenticatedClient> {
   const { zoneId, applicationId, clientSecret } = credentials;
-  const zone = await deps.directory.zone(zoneId);
-  const found = zone ? await deps.directory.application(zoneId, applicationId) : undefined;
-  const application = found && isLive(found, deps.clock.now()) ? found : undefined;
+  const { zone, application } = await find(deps, credentials);
   const checkKey = zone?.secretCheckKey ?? deps.unknownZoneKey;
   const plausible = hasRightCheck(checkKey, clientSecret, applicationId);
   const storedHash = application?.secretHash;

@@ -34,6 +34,15 @@ interface Progress {
   subject?: Subject;
 }
 
+function subjectFacts(subject: Subject | undefined): Record<string, JsonValue | undefined> {
+  const claims = subject?.mandate?.claims;
+  return {
+    subject: claims?.sub,
+    subject_jti: claims?.jti,
+    delegation_path: subject?.bound.path?.edges.map(({ id }) => id),
+  };
+}
+
 function facts(request: TokenRequest, progress: Progress): Record<string, JsonValue | undefined> {
   const { client, subject } = progress;
   return {
@@ -41,13 +50,17 @@ function facts(request: TokenRequest, progress: Progress): Record<string, JsonVa
     application_id: request.applicationId,
     application_name: client?.application.name,
     requested_scopes: request.scopes ? [...request.scopes] : undefined,
-    subject: subject?.mandate?.claims.sub,
-    subject_jti: subject?.mandate?.claims.jti,
+    ...subjectFacts(subject),
     agent_session_id: subject?.bound.session?.id ?? request.agentSessionId,
-    delegation_edge_id: subject?.bound.path?.edges.at(-1)?.id ?? request.delegationEdgeId,
-    delegation_path: subject?.bound.path?.edges.map(({ id }) => id),
+    delegation_edge_id: subject?.mandate?.claims.delegation_edge_id ?? request.delegationEdgeId,
     source_address: client ? undefined : request.source,
   };
+}
+
+/** What was minted, on the events of what was granted. */
+function mintedFacts(minted: Minted | undefined): Record<string, JsonValue | undefined> {
+  const claims = minted?.claims;
+  return { jti: claims?.jti, sid: claims?.sid, root_sid: claims?.root_sid, expires_at: claims?.exp };
 }
 
 async function recordRefusal(
@@ -95,11 +108,7 @@ async function recordDecisions(
           facts: {
             ...facts(request, { client, subject }),
             resource: identifier,
-            scopes: failure ? undefined : [...scopes],
-            jti: failure ? undefined : minted?.claims.jti,
-            sid: failure ? undefined : minted?.claims.sid,
-            root_sid: failure ? undefined : minted?.claims.root_sid,
-            expires_at: failure ? undefined : minted?.claims.exp,
+            ...(failure ? {} : { scopes: [...scopes], ...mintedFacts(minted) }),
           },
         }),
       ),

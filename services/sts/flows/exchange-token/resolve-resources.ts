@@ -38,15 +38,12 @@ function wantsLifecycle(request: TokenRequest, subject: Subject): boolean {
   return true;
 }
 
-async function underRate(
-  deps: ResolveDeps,
-  resource: Resource,
-  scopes: readonly string[],
-  applicationId: string,
-): Promise<Candidate> {
-  const { allowed, retryAfterMs } = await deps.mintLimiter.take(resource.zoneId, resource.id, applicationId);
-  if (allowed) return { kind: 'open', resource, scopes };
-  return { kind: 'refused', identifier: resource.identifier, failure: fail('rate_limited', { retryAfterMs }) };
+type Open = Extract<Candidate, { kind: 'open' }>;
+
+async function underRate(deps: ResolveDeps, open: Open, applicationId: string): Promise<Candidate> {
+  const { zoneId, id, identifier } = open.resource;
+  const { allowed, retryAfterMs } = await deps.mintLimiter.take(zoneId, id, applicationId);
+  return allowed ? open : { kind: 'refused', identifier, failure: fail('rate_limited', { retryAfterMs }) };
 }
 
 function refusalFor(narrowed: NarrowedResource): Failure | undefined {
@@ -85,7 +82,7 @@ export async function resolveResources(deps: ResolveDeps, request: TokenRequest,
       if (narrowed?.outcome.kind !== 'granted') {
         return { kind: 'refused', identifier, failure: (narrowed && refusalFor(narrowed)) ?? fail('invalid_scope') };
       }
-      return underRate(deps, resource, narrowed.outcome.scopes, request.applicationId);
+      return underRate(deps, { kind: 'open', resource, scopes: narrowed.outcome.scopes }, request.applicationId);
     }),
   );
   return { candidates, lifecycle };

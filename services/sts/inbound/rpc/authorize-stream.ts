@@ -1,9 +1,7 @@
 // One Authorize stream: mutual proof of the shared key, then questions answered in any order. It bounds what a Gateway may
 // have under way, notices silence, and ends itself before it is old, finishing what was asked.
 import { randomBytes } from 'node:crypto';
-import { LRUCache } from 'lru-cache';
 import type { AuthorizeRequest, AuthorizeResponse, Question } from '#gen/caracal/sts/v1/sts_pb';
-import { sha256 } from '#mesh/canonical';
 import { fail } from '#mesh/failure';
 import type { Failure } from '#mesh/failure';
 import type { Clock } from '#mesh/time';
@@ -12,6 +10,7 @@ import type { HelloTranscript } from '../../domain/authorize-hello.ts';
 import type { CallQuestion, CallVerdict } from '../../flows/authorize-call/call-question.ts';
 import { FrameQueue } from './frame-queue.ts';
 import { callQuestion, frame, questionProblem, refusalFrame, verdictFrame } from './frames.ts';
+import { createMandateMemory } from './mandate-memory.ts';
 import type { ZoneWindows } from './zone-windows.ts';
 
 export interface AuthorizeStreamDeps {
@@ -29,6 +28,8 @@ export interface AuthorizeStreamDeps {
 export interface StreamPeer {
   readonly spiffeId: string;
   readonly exporter: Uint8Array;
+  /** Aborted when the call is gone. */
+  readonly signal: AbortSignal;
 }
 
 const proofBytes = 32;
@@ -49,7 +50,7 @@ class AuthorizeStream {
   readonly #deps: AuthorizeStreamDeps;
   readonly #peer: StreamPeer;
   readonly #out = new FrameQueue();
-  readonly #mandates = new LRUCache<string, string>({ max: rememberedMandates });
+  readonly #mandates = createMandateMemory(rememberedMandates);
   readonly #underWay = new Map<bigint, { cancelled: boolean }>();
   readonly #stop = new AbortController();
   readonly #endsAtMs: number;
@@ -71,12 +72,15 @@ class AuthorizeStream {
     const frames = requests[Symbol.asyncIterator]();
     const stopListening = this.#deps.onDrain(() => this.#close());
     const watching = this.#watch();
+    const gone = (): void => this.#end();
+    this.#peer.signal.addEventListener('abort', gone, { once: true });
     try {
       yield* this.#greet(frames);
       void this.#read(frames);
       yield* this.#out;
     } finally {
       stopListening();
+      this.#peer.signal.removeEventListener('abort', gone);
       this.#end();
       await watching;
     }
@@ -129,12 +133,10 @@ class AuthorizeStream {
   /** The mandate as presented, remembered for its digest; undefined for a digest this stream has not seen. */
   #mandateOf({ presented }: Question): string | undefined {
     if (presented.case === 'mandate') {
-      this.#mandates.set(sha256(presented.value).toString('hex'), presented.value);
+      this.#mandates.keep(presented.value);
       return presented.value;
     }
-    return presented.case === 'mandateDigest'
-      ? this.#mandates.get(Buffer.from(presented.value).toString('hex'))
-      : undefined;
+    return presented.case === 'mandateDigest' ? this.#mandates.recall(presented.value) : undefined;
   }
 
   async #answer(question: Question): Promise<void> {

@@ -29,7 +29,7 @@ export function addStsService(router: ConnectRouter, deps: StsServiceDeps): void
       try {
         yield* serveAuthorize(
           deps.authorize,
-          { spiffeId: caller.spiffeId, exporter: exporter ?? Buffer.alloc(0) },
+          { spiffeId: caller.spiffeId, exporter: exporter ?? Buffer.alloc(0), signal: context.signal },
           requests,
         );
       } finally {

@@ -1,6 +1,6 @@
 // The unary calls of the STS: each parsed field by field, handed to its flow, and answered in the contract's words.
 import type { ServiceImpl } from '@connectrpc/connect';
-import type { StsService } from '#gen/caracal/sts/v1/sts_pb';
+import type { MintSessionRequest, StsService, ValidatePolicyRequest } from '#gen/caracal/sts/v1/sts_pb';
 import { isScopeToken, maxScopeLength, maxScopes } from '#mesh/authority';
 import { fail } from '#mesh/failure';
 import type { JsonObject } from '#mesh/failure';
@@ -57,35 +57,51 @@ function scopesOf(fields: FieldReader, values: readonly string[]): string[] {
   });
 }
 
+function parseSessionMint(request: MintSessionRequest): Omit<SessionMintRequest, 'asked'> {
+  return parseFields((fields) => ({
+    bearer: fields.text('bearer', request.bearer, { max: maxBearer }),
+    zoneId: fields.id<ZoneId>('zone_id', request.zoneId),
+    agentSessionId: fields.id<AgentSessionId>('agent_session_id', request.agentSessionId),
+    delegationEdgeId: fields.optionalId<EdgeId>('delegation_edge_id', request.delegationEdgeId),
+    scopes: scopesOf(fields, request.scopes),
+    resources: fields.list('resources', request.resources, {
+      max: maxResources,
+      each: (path, value) => fields.text(path, value, { max: maxResourceLength }),
+    }),
+    ttlSeconds: fields.integer('ttl_seconds', request.ttlSeconds, { min: 0, max: maxTtlSeconds }) || undefined,
+    minDelegationEpoch: fields.integer('min_delegation_epoch', request.minDelegationEpoch, {
+      min: 0,
+      max: Number.MAX_SAFE_INTEGER,
+    }),
+  }));
+}
+
+function parseCandidate(request: ValidatePolicyRequest): PolicySetCandidate {
+  const noParams: JsonObject = {};
+  return parseFields((fields) => ({
+    zoneId: fields.id<ZoneId>('zone_id', request.zoneId),
+    policies: fields.list('policies', request.policies, {
+      min: 1,
+      max: maxPolicies,
+      each: (path, policy) => ({
+        policyVersionId: fields.id<PolicyVersionId>(`${path}.policy_version_id`, policy.policyVersionId),
+        name: fields.text(`${path}.name`, policy.name, { max: 256 }),
+        content: fields.text(`${path}.content`, policy.content, { max: maxPolicyBytes }),
+      }),
+    }),
+    params: fields.jsonObject('params_json', request.paramsJson, { maxBytes: maxParamsBytes }) ?? noParams,
+  }));
+}
+
 /** Answers the unary calls. */
 export function unaryHandlers(flows: UnaryFlows): Unary {
   return {
     async mintSession(request, context) {
       const { requestId, trace } = callFactsOf(context);
-      const parsed = parseFields((fields) => ({
-        bearer: fields.text('bearer', request.bearer, { max: maxBearer }),
-        zoneId: fields.id<ZoneId>('zone_id', request.zoneId),
-        agentSessionId: fields.id<AgentSessionId>('agent_session_id', request.agentSessionId),
-        delegationEdgeId: fields.optionalId<EdgeId>('delegation_edge_id', request.delegationEdgeId),
-        scopes: scopesOf(fields, request.scopes),
-        resources: fields.list('resources', request.resources, {
-          max: maxResources,
-          each: (path, value) => fields.text(path, value, { max: maxResourceLength }),
-        }),
-        ttlSeconds: fields.integer('ttl_seconds', request.ttlSeconds, { min: 0, max: maxTtlSeconds }) || undefined,
-        minDelegationEpoch: fields.integer('min_delegation_epoch', request.minDelegationEpoch, {
-          min: 0,
-          max: Number.MAX_SAFE_INTEGER,
-        }),
-      }));
-      const grant = await flows.mintSession({ ...parsed, asked: { requestId, traceId: trace.traceId } });
-      return {
-        mandate: grant.mandate,
-        expiresIn: grant.expiresInSeconds,
-        scopes: [...grant.scopes],
-        resources: [...grant.resources],
-        jti: grant.jti,
-      };
+      const asked = { requestId, traceId: trace.traceId };
+      const grant = await flows.mintSession({ ...parseSessionMint(request), asked });
+      const { mandate, expiresInSeconds: expiresIn, jti } = grant;
+      return { mandate, expiresIn, scopes: [...grant.scopes], resources: [...grant.resources], jti };
     },
 
     makeZoneKey(request) {
@@ -109,23 +125,7 @@ export function unaryHandlers(flows: UnaryFlows): Unary {
     },
 
     async validatePolicy(request) {
-      const candidate = parseFields((fields): PolicySetCandidate => {
-        const noParams: JsonObject = {};
-        return {
-          zoneId: fields.id<ZoneId>('zone_id', request.zoneId),
-          policies: fields.list('policies', request.policies, {
-            min: 1,
-            max: maxPolicies,
-            each: (path, policy) => ({
-              policyVersionId: fields.id<PolicyVersionId>(`${path}.policy_version_id`, policy.policyVersionId),
-              name: fields.text(`${path}.name`, policy.name, { max: 256 }),
-              content: fields.text(`${path}.content`, policy.content, { max: maxPolicyBytes }),
-            }),
-          }),
-          params: fields.jsonObject('params_json', request.paramsJson, { maxBytes: maxParamsBytes }) ?? noParams,
-        };
-      });
-      const problems = await flows.validatePolicySet(candidate);
+      const problems = await flows.validatePolicySet(parseCandidate(request));
       return { problems: problems.map((problem) => ({ ...problem })) };
     },
 

@@ -47,9 +47,8 @@ export function createFreshCache<V extends object>(options: FreshCacheOptions<V>
 
   function remembered(key: string): V | undefined {
     const entry = known.get(key);
-    if (!entry) return undefined;
-    const ageMs = options.monotonic() - entry.readAtMs;
-    return ageMs < (options.isFresh() ? options.maxAgeMs : options.maxStalenessMs) ? entry.value : undefined;
+    const limitMs = options.isFresh() ? options.maxAgeMs : options.maxStalenessMs;
+    return entry && options.monotonic() - entry.readAtMs < limitMs ? entry.value : undefined;
   }
 
   async function readUntilKept(key: string, reading: Reading<V>): Promise<V | undefined> {
@@ -88,14 +87,12 @@ export function createFreshCache<V extends object>(options: FreshCacheOptions<V>
       return read(key);
     },
     drop(key) {
-      known.delete(key);
-      absent.delete(key);
+      for (const memory of [known, absent]) memory.delete(key);
       const reading = readings.get(key);
       if (reading) reading.dropped = true;
     },
     dropAll() {
-      known.clear();
-      absent.clear();
+      for (const memory of [known, absent]) memory.clear();
       for (const reading of readings.values()) reading.dropped = true;
     },
     get size() {

@@ -3,14 +3,15 @@
 import { randomBytes } from 'node:crypto';
 import { sha256 } from '#mesh/canonical';
 import { Failure, fail } from '#mesh/failure';
-import type { JsonValue } from '#mesh/failure';
+import type { JsonObject, JsonValue } from '#mesh/failure';
 import { loadedDigest, packagePath } from '../../domain/policy-set.ts';
-import type { PolicySetVersion } from '../../domain/policy-set.ts';
-import type { Evaluation, PolicyEngine } from '../../ports/policy-engine.ts';
+import type { PolicySetVersion, PolicySource } from '../../domain/policy-set.ts';
+import type { Evaluation, PolicyEngine, VersionProblem } from '../../ports/policy-engine.ts';
 import { OpaAway, isJsonObject } from './opa-client.ts';
 import type { OpaClient } from './opa-client.ts';
 import { SetRefused, createSetLoader } from './set-loader.ts';
-import type { ModuleSet, SetLoader } from './set-loader.ts';
+import type { SetLoader } from './set-loader.ts';
+import type { ModuleSet } from './module-set.ts';
 
 export interface PolicyEngineOpaOptions {
   /** One or several; a zone stays with one of them while it answers. */
@@ -73,6 +74,68 @@ async function askOnce(
   }
 }
 
+/** The zone's own OPA first, then the others in order. */
+function inOrder(endpoints: readonly Endpoint[], zoneId: string): readonly Endpoint[] {
+  const first = sha256(zoneId).readUInt32BE(0) % Math.max(1, endpoints.length);
+  return [...endpoints.slice(first), ...endpoints.slice(0, first)];
+}
+
+async function loadInto(
+  { client, loader }: Endpoint,
+  set: ModuleSet,
+  onLoad: PolicyEngineOpaOptions['onLoad'],
+): Promise<Evaluation | undefined> {
+  try {
+    await loader.load(set);
+    onLoad?.('loaded', client.url);
+    return undefined;
+  } catch (error) {
+    const refused = error instanceof SetRefused;
+    onLoad?.(refused ? 'refused' : 'away', client.url);
+    return { kind: 'failed', status: refused ? 'malformed' : 'policy_unavailable' };
+  }
+}
+
+async function evaluateAt(
+  options: PolicyEngineOpaOptions,
+  endpoint: Endpoint,
+  about: { set: ModuleSet; inputJson: string },
+): Promise<Evaluation> {
+  const { set, inputJson } = about;
+  const { timeoutMs } = options;
+  endpoint.loader.touch(set);
+  const first = await askOnce(endpoint.client, set, { inputJson, timeoutMs });
+  if (first.kind !== 'not_loaded') return first;
+  const failed = await loadInto(endpoint, set, options.onLoad);
+  if (failed) return failed;
+  const second = await askOnce(endpoint.client, set, { inputJson, timeoutMs });
+  return second.kind === 'not_loaded' ? { kind: 'failed', status: 'undefined' } : second;
+}
+
+async function validateAt(
+  endpoint: Endpoint,
+  zoneId: string,
+  about: { policies: readonly PolicySource[]; params: JsonObject },
+): Promise<readonly VersionProblem[]> {
+  const { policies, params } = about;
+  const set: ModuleSet = {
+    zoneId,
+    base: packagePath(zoneId, `check${randomBytes(16).toString('hex')}`),
+    sentinel: 'check',
+    params,
+    sources: policies.map(({ content }) => content),
+  };
+  try {
+    const problems = await endpoint.loader.probe(set);
+    return problems.map(({ index, ...problem }) => ({
+      ...problem,
+      policyVersionId: policies[index]?.policyVersionId ?? '',
+    }));
+  } catch (error) {
+    throw error instanceof Failure ? error : fail('policy_unavailable', { cause: error });
+  }
+}
+
 /** The engine. Owns nothing but what it loaded; clients are disposed by who made them. */
 export function createPolicyEngineOpa(options: PolicyEngineOpaOptions): PolicyEngine {
   const endpoints: readonly Endpoint[] = options.clients.map((client) => ({
@@ -82,77 +145,30 @@ export function createPolicyEngineOpa(options: PolicyEngineOpaOptions): PolicyEn
   const sets = new WeakMap<PolicySetVersion, ModuleSet>();
 
   function setOf(version: PolicySetVersion): ModuleSet {
-    const known = sets.get(version);
-    if (known) return known;
-    const made = moduleSet(version);
-    sets.set(version, made);
-    return made;
-  }
-
-  /** The zone's own OPA first, then the others in order. */
-  function inOrder(zoneId: string): readonly Endpoint[] {
-    const first = sha256(zoneId).readUInt32BE(0) % Math.max(1, endpoints.length);
-    return [...endpoints.slice(first), ...endpoints.slice(0, first)];
-  }
-
-  async function loadInto({ client, loader }: Endpoint, set: ModuleSet): Promise<Evaluation | undefined> {
-    try {
-      await loader.load(set);
-      options.onLoad?.('loaded', client.url);
-      return undefined;
-    } catch (error) {
-      const refused = error instanceof SetRefused;
-      options.onLoad?.(refused ? 'refused' : 'away', client.url);
-      return { kind: 'failed', status: refused ? 'malformed' : 'policy_unavailable' };
-    }
-  }
-
-  async function evaluateAt(endpoint: Endpoint, set: ModuleSet, inputJson: string): Promise<Evaluation> {
-    const about = { inputJson, timeoutMs: options.timeoutMs };
-    endpoint.loader.touch(set);
-    const first = await askOnce(endpoint.client, set, about);
-    if (first.kind !== 'not_loaded') return first;
-    const failed = await loadInto(endpoint, set);
-    if (failed) return failed;
-    const second = await askOnce(endpoint.client, set, about);
-    return second.kind === 'not_loaded' ? { kind: 'failed', status: 'undefined' } : second;
+    const set = sets.get(version) ?? moduleSet(version);
+    sets.set(version, set);
+    return set;
   }
 
   return {
     async evaluate({ version, inputJson }) {
       const set = setOf(version);
       let last: Evaluation = { kind: 'failed', status: 'policy_unavailable' };
-      for (const endpoint of inOrder(version.zoneId)) {
-        last = await evaluateAt(endpoint, set, inputJson);
+      for (const endpoint of inOrder(endpoints, version.zoneId)) {
+        last = await evaluateAt(options, endpoint, { set, inputJson });
         if (last.kind === 'answered' || last.status !== 'policy_unavailable') return last;
       }
       return last;
     },
     async validate(zoneId, policies, params) {
-      const [endpoint] = inOrder(zoneId);
+      const [endpoint] = inOrder(endpoints, zoneId);
       if (!endpoint) throw fail('policy_unavailable');
-      const set: ModuleSet = {
-        zoneId,
-        base: packagePath(zoneId, `check${randomBytes(16).toString('hex')}`),
-        sentinel: 'check',
-        params,
-        sources: policies.map(({ content }) => content),
-      };
-      try {
-        const problems = await endpoint.loader.probe(set);
-        return problems.map(({ index, ...problem }) => ({
-          ...problem,
-          policyVersionId: policies[index]?.policyVersionId ?? '',
-        }));
-      } catch (error) {
-        throw error instanceof Failure ? error : fail('policy_unavailable', { cause: error });
-      }
+      return validateAt(endpoint, zoneId, { policies, params });
     },
     async isLoaded(version) {
-      const set = setOf(version);
-      const [endpoint] = inOrder(version.zoneId);
+      const [endpoint] = inOrder(endpoints, version.zoneId);
       if (!endpoint) return false;
-      const asked = await askOnce(endpoint.client, set, { inputJson: '{}', timeoutMs: options.timeoutMs });
+      const asked = await askOnce(endpoint.client, setOf(version), { inputJson: '{}', timeoutMs: options.timeoutMs });
       return asked.kind === 'answered' || (asked.kind === 'failed' && asked.status === 'evaluation_error');
     },
   };
