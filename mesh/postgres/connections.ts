@@ -1,5 +1,7 @@
 // Makes connections: which role they put on, how long anything on them may take. It stands alone because the pool, the
 // listener and the leaders each need their own, and all must be the same.
+import type { Socket } from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
 import type { ServiceName } from '#mesh/topology';
 import pg from 'pg';
 import { serviceRole } from './roles.ts';
@@ -60,7 +62,19 @@ export async function openConnection(
     await putOnRole(client, settings.service);
     return client;
   } catch (error) {
-    await client.end().catch(() => {});
+    await endConnection(client);
     throw error;
   }
+}
+
+/** A server that is there closes at once; one that is cut off never would. */
+const closingMs = 1_000;
+
+/** Ends a connection, and does not wait for a peer that no longer answers. Never rejects. */
+export async function endConnection(client: pg.Client): Promise<void> {
+  const waiting = new AbortController();
+  const late = wait(closingMs, 'late', { signal: waiting.signal, ref: false }).catch(() => 'closed');
+  const outcome = await Promise.race([client.end().catch(() => {}), late]);
+  waiting.abort();
+  if (outcome === 'late') (client as unknown as { connection: { stream: Socket } }).connection.stream.destroy();
 }

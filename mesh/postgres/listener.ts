@@ -3,7 +3,7 @@
 import type { Logger } from '#mesh/telemetry';
 import type { Clock } from '#mesh/time';
 import type { Client } from 'pg';
-import { openConnection, type ConnectionSettings } from './connections.ts';
+import { endConnection, openConnection, type ConnectionSettings } from './connections.ts';
 
 /** Called with the payload of each notification, and with '' after every reconnection, because some may have been missed. */
 export type NotificationHandler = (payload: string) => void;
@@ -78,7 +78,7 @@ export function createListener({ settings, clock, logger }: ListenerOptions): Li
       if (reason !== undefined) logger.warn({ error: reason.message }, 'the listening connection was lost');
     } finally {
       client = undefined;
-      await opened.end().catch(() => {});
+      await endConnection(opened);
     }
   }
 
