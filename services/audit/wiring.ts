@@ -7,12 +7,14 @@ import { followDatabaseClock, requireSchema } from '#mesh/postgres';
 import { createSurface, type Foundation, openFoundation, type Surface, type Wired } from '#mesh/runtime';
 import { signAuditEvent } from '#mesh/trail';
 import type { AuditConfig } from './config.ts';
+import type { GapMemory } from './domain/producer-sequence.ts';
 import { ingestBatch } from './flows/ingest-batch.ts';
 import { getTrace, searchEvents } from './flows/read-ledger.ts';
 import { verifyRange } from './flows/verify-range.ts';
+import { watchEvidenceGaps } from './flows/watch-evidence-gaps.ts';
 import { createAuditService } from './inbound/rpc/audit-service.ts';
 import { createAuditIngestor } from './inbound/stream/audit-ingestor.ts';
-import { createPartitionKeeper } from './inbound/timer/partition-keeper.ts';
+import { createIntervalJob } from './inbound/timer/interval-job.ts';
 import { type AuditMetrics, createAuditMetrics } from './metrics.ts';
 import { loadChainKeys } from './outbound/keys/chain-keys.ts';
 import { isLedgerCursor } from './outbound/postgres/ledger-rows.ts';
@@ -21,8 +23,11 @@ import type { AuditDeps, SignatureCheck } from './ports/deps.ts';
 
 /** How long to wait at start for migrations that are on their way. */
 const schemaWaitMs = 30_000;
-/** Months of partitions that stand ahead. */
+/** Months of partitions that stand ahead: a failed night costs nothing. */
 const partitionsAhead = 3;
+const partitionIntervalMs = 86_400_000;
+/** Well below the patience with a gap. */
+const gapIntervalMs = 15_000;
 
 interface Parts {
   readonly config: AuditConfig;
@@ -51,8 +56,9 @@ export async function wire(config: AuditConfig): Promise<Wired> {
     start: async () => {
       await requireSchema({ database, service: 'audit', clock, waitMs: schemaWaitMs });
       running.use(await followDatabaseClock({ database, clock, logger }));
-      await running.use(partitionKeeper(foundation)).start();
+      await running.use(partitionJob(foundation)).start();
       running.use(auditIngestor(parts)).start();
+      await running.use(gapJob(parts)).start();
     },
     [Symbol.asyncDispose]: async () => await running.disposeAsync(),
   };
@@ -103,9 +109,29 @@ function auditSurface({ config, foundation, deps, metrics }: Parts, health: Heal
   });
 }
 
-function partitionKeeper({ database, clock, logger }: Foundation) {
-  return createPartitionKeeper({
-    ensure: async () => void (await database.query('SELECT audit_pub.ensure_partitions($1)', [partitionsAhead])),
+function partitionJob({ database, clock, logger }: Foundation) {
+  return createIntervalJob({
+    what: 'partitions are made ahead',
+    run: async () => void (await database.query('SELECT audit_pub.ensure_partitions($1)', [partitionsAhead])),
+    intervalMs: partitionIntervalMs,
+    clock,
+    logger,
+  });
+}
+
+function gapJob({ foundation: { clock, logger }, deps, metrics }: Parts) {
+  let seen: GapMemory = new Map();
+  return createIntervalJob({
+    what: 'missing evidence is looked for',
+    run: async () => {
+      const look = await watchEvidenceGaps(deps, seen);
+      seen = look.seen;
+      for (const finding of look.findings) {
+        metrics.findings.inc({ kind: finding.kind });
+        logger.error({ ...finding }, 'evidence is missing');
+      }
+    },
+    intervalMs: gapIntervalMs,
     clock,
     logger,
   });

@@ -2,7 +2,6 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { chainKeyId, type ChainKeys, emptyHead, extendChain } from './chain.ts';
 import { type LedgerEvent, readEvent } from './ledger-event.ts';
-import { addNumbers, missingRanges, watermark } from './producer-sequence.ts';
 import { chainStart, type Finding, type StoredEntry, verifyEntry, verifyHead } from './tamper-finding.ts';
 
 const nowMs = Date.parse('2026-11-21T12:00:00Z');
@@ -155,24 +154,5 @@ describe('an event', () => {
     const read1 = read(event({ request_id: 'a\u0000b' }));
     expect(read1.requestId).toBe('ab');
     expect(read1.canonical).toContain(String.raw`a\u0000b`);
-  });
-});
-
-describe('producer numbers', () => {
-  it('count as complete exactly up to the first that is missing', () => {
-    fc.assert(
-      fc.property(fc.uniqueArray(fc.integer({ min: 1, max: 60 })), fc.nat(5), (numbers, cut) => {
-        const ranges = addNumbers(addNumbers([], numbers.slice(0, cut)), numbers.slice(cut));
-        const seen = new Set(numbers);
-        let expected = 0;
-        while (seen.has(expected + 1)) expected += 1;
-        expect(watermark(ranges)).toBe(expected);
-        const missing = missingRanges(ranges).flatMap(([from, to]) =>
-          Array.from({ length: to - from + 1 }, (_, at) => from + at),
-        );
-        const highest = Math.max(0, ...numbers);
-        expect(missing).toEqual(Array.from({ length: highest }, (_, at) => at + 1).filter((n) => !seen.has(n)));
-      }),
-    );
   });
 });

@@ -2,7 +2,7 @@
 import type { ZoneId } from '#mesh/ids';
 import type { ChainHead, ChainLink } from '../domain/chain.ts';
 import type { LedgerEvent } from '../domain/ledger-event.ts';
-import type { SequenceRanges } from '../domain/producer-sequence.ts';
+import type { ProducerSequence, SequenceGap } from '../domain/producer-sequence.ts';
 import type { Finding, StoredEntry } from '../domain/tamper-finding.ts';
 
 export interface AppendedEntry {
@@ -21,6 +21,8 @@ export interface LedgerTransaction {
   recordFindings(findings: readonly Finding[]): Promise<void>;
   /** Adds numbers of a producer that have arrived, and moves its watermark. */
   addProducerNumbers(producer: string, incarnation: string, numbers: readonly number[]): Promise<void>;
+  /** Counts numbers that never came as arrived, so that the watermark moves past them. */
+  giveUpNumbers(gap: SequenceGap): Promise<void>;
 }
 
 export interface LedgerRecord {
@@ -50,13 +52,6 @@ export interface LedgerPage {
   readonly nextCursor: string | undefined;
 }
 
-export interface ProducerState {
-  readonly producer: string;
-  readonly incarnation: string;
-  readonly ranges: SequenceRanges;
-  readonly updatedAtMs: number;
-}
-
 /** Promise: an append is one transaction of one zone; what cannot be reached is `store_unavailable`. */
 export interface LedgerStore {
   append<T>(zoneId: ZoneId, work: (tx: LedgerTransaction) => Promise<T>): Promise<T>;
@@ -64,6 +59,8 @@ export interface LedgerStore {
   /** Every entry of a request id by seq, at most `limit`. */
   trace(zoneId: ZoneId, requestId: string, limit: number): Promise<readonly LedgerRecord[]>;
   head(zoneId: ZoneId): Promise<ChainHead>;
+  /** Producers of which numbers are missing below the highest that has arrived. */
+  incompleteSequences(): Promise<readonly ProducerSequence[]>;
   /** Stored entries from a seq on, in order, at most `limit`. */
   entries(zoneId: ZoneId, fromSeq: number, limit: number): Promise<readonly StoredEntry[]>;
 }

@@ -4,12 +4,14 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { newId, type ZoneId } from '#mesh/ids';
 import { createPool, type Database } from '#mesh/postgres';
 import { silentLogger } from '#mesh/telemetry';
-import { createClock } from '#mesh/time';
+import { createClock, ManualClock } from '#mesh/time';
 import { disposableDatabase, type DisposableDatabase } from '#test/database';
 import { chainKeyId, type ChainKeys } from '../../../services/audit/domain/chain.ts';
 import { ingestBatch, type StreamedEvent } from '../../../services/audit/flows/ingest-batch.ts';
 import { getTrace, searchEvents } from '../../../services/audit/flows/read-ledger.ts';
 import { verifyRange, type VerifyRange } from '../../../services/audit/flows/verify-range.ts';
+import { watchEvidenceGaps } from '../../../services/audit/flows/watch-evidence-gaps.ts';
+import { gapPatienceMs } from '../../../services/audit/domain/producer-sequence.ts';
 import { createLedgerStore } from '../../../services/audit/outbound/postgres/ledger-store.ts';
 import type { AuditDeps } from '../../../services/audit/ports/deps.ts';
 
@@ -147,6 +149,23 @@ describe('the ledger', () => {
     expect(await watermark()).toBe(1);
     await ingestBatch(deps, [two]);
     expect(await watermark()).toBe(4);
+  });
+
+  it('names evidence that never came, and lets the watermark pass it afterwards', async () => {
+    const [one, , three] = [entry(), entry(), entry()];
+    await ingestBatch(deps, [one, three]);
+    const clock = new ManualClock();
+    const first = await watchEvidenceGaps({ ...deps, clock }, new Map());
+    expect(first.findings).toEqual([]);
+    await clock.advance(gapPatienceMs);
+    const second = await watchEvidenceGaps({ ...deps, clock }, first.seen);
+    const mine = second.findings.filter((finding) => finding.description.includes(zoneId));
+    expect(mine).toMatchObject([{ kind: 'evidence_gap', description: `event 2 of sts (${zoneId}) never arrived` }]);
+    const [row] = await pool.query<{ seq: string }>(
+      'SELECT seq FROM audit.producer_watermarks WHERE incarnation = $1',
+      [zoneId],
+    );
+    expect(Number(row?.seq)).toBe(3);
   });
 
   it.each([

@@ -115,26 +115,6 @@ export async function insertFindings(
   }
 }
 
-/** The watermark is where the first range ends when it begins with 1: nothing below it is missing. */
-export async function addProducerNumbers(
-  tx: Transaction,
-  producer: { producer: string; incarnation: string },
-  numbers: readonly number[],
-): Promise<void> {
-  await tx.execute(
-    `INSERT INTO audit.producer_watermarks AS w (producer, incarnation, arrived, seq)
-     SELECT $1, $2, arrived, CASE WHEN arrived @> 1::bigint THEN upper(range_merge_first) - 1 ELSE 0 END
-     FROM (SELECT range_agg(int8range(n, n, '[]')) AS arrived FROM unnest($3::bigint[]) AS n) AS a,
-       LATERAL (SELECT r AS range_merge_first FROM unnest(arrived) AS r ORDER BY r LIMIT 1) AS f
-     ON CONFLICT (producer, incarnation) DO UPDATE
-       SET arrived = w.arrived + excluded.arrived,
-           seq = CASE WHEN (w.arrived + excluded.arrived) @> 1::bigint
-             THEN (SELECT upper(r) - 1 FROM unnest(w.arrived + excluded.arrived) AS r ORDER BY r LIMIT 1) ELSE 0 END,
-           updated_at = clock_timestamp()`,
-    [producer.producer, producer.incarnation, numbers],
-  );
-}
-
 interface EntryRow {
   readonly seq: string;
   readonly id: string;

@@ -3,7 +3,6 @@ import type { IdSource } from '#mesh/ids';
 import type { Database, ZoneTransaction } from '#mesh/postgres';
 import type { LedgerStore, LedgerTransaction } from '../../ports/ledger-store.ts';
 import {
-  addProducerNumbers,
   insertEntries,
   insertFindings,
   lockHead,
@@ -13,6 +12,7 @@ import {
   selectPage,
   selectTrace,
 } from './ledger-rows.ts';
+import { addProducerNumbers, giveUpNumbers, selectIncomplete } from './producer-rows.ts';
 
 export function createLedgerStore(database: Database, newId: IdSource): LedgerStore {
   return {
@@ -20,6 +20,7 @@ export function createLedgerStore(database: Database, newId: IdSource): LedgerSt
     search: (zoneId, query) => database.inZone(zoneId, (tx) => selectPage(tx, zoneId, query)),
     trace: (zoneId, requestId, limit) => database.inZone(zoneId, (tx) => selectTrace(tx, { zoneId, requestId }, limit)),
     head: (zoneId) => database.inZone(zoneId, (tx) => selectHead(tx, zoneId)),
+    incompleteSequences: () => selectIncomplete(database),
     entries: (zoneId, fromSeq, limit) =>
       database.inZone(zoneId, (tx) => selectEntries(tx, { zoneId, seq: fromSeq }, limit)),
   };
@@ -36,5 +37,6 @@ function ledgerTransaction(tx: ZoneTransaction, newId: IdSource): LedgerTransact
         findings.map((finding) => ({ ...finding, id: newId() })),
       ),
     addProducerNumbers: (producer, incarnation, numbers) => addProducerNumbers(tx, { producer, incarnation }, numbers),
+    giveUpNumbers: (gap) => giveUpNumbers(tx, gap),
   };
 }
