@@ -1,5 +1,5 @@
 // Which declared operation a call is, and so which scope it needs. Patterns: `*` stands for one non-empty segment, `**`
-// for any rest and only at the end; case counts; the most specific pattern wins.
+// for at least one segment more and only at the end; case counts; the most specific pattern wins.
 import type { Operation } from './directory.ts';
 
 function segments(path: string): readonly string[] {
@@ -8,7 +8,7 @@ function segments(path: string): readonly string[] {
 
 function pathMatches(pattern: readonly string[], path: readonly string[]): boolean {
   for (const [index, part] of pattern.entries()) {
-    if (part === '**') return index === pattern.length - 1;
+    if (part === '**') return index === pattern.length - 1 && path.length > index;
     const actual = path[index];
     if (actual === undefined) return false;
     if (part === '*' ? actual === '' : part !== actual) return false;

@@ -160,7 +160,7 @@ tested if { result.decision == "deny" with input.principal.id as "x" }
     ['ids', 'x := uuid.rfc4122("a")', 'forbidden_builtin', 4, 6],
     ['a rule called params', 'params := {"a": 1}', 'reserved_name', 4, 1],
     ['a rule called http', 'http := 1', 'reserved_name', 4, 1],
-  ])('refuses %s with its place', async (_what, line, code, row, column) => {
+  ])('refuses %s with its place', async (...[, line, code, row, column]) => {
     const source = `package caracal.authz\n\nresult := 1\n${line}\n`;
     const problems = await validate(source);
     expect(problems).toContainEqual(expect.objectContaining({ code, line: row, column }));
