@@ -8,7 +8,7 @@ import { fail } from '#mesh/failure';
 import type { Failure, FieldViolation } from '#mesh/failure';
 
 /** A JSON schema, TypeBox's included. */
-export type JsonSchema = Readonly<Record<string, unknown>>;
+export type JsonSchema = object;
 
 export type Validated =
   { readonly kind: 'valid'; readonly value: unknown } | { readonly kind: 'invalid'; readonly failure: Failure };
@@ -44,7 +44,7 @@ const engines: Record<ValueSource, Ajv> = {
 
 /** Compiles once; the validator never throws. Objects without `additionalProperties` are closed, headers excepted. */
 export function createJsonValidator(schema: JsonSchema, source: ValueSource = 'json'): JsonValidator {
-  const compiled = source === 'headers' ? schema : (closed(schema) as JsonSchema);
+  const compiled = source === 'headers' ? schema : (closed(schema) as object);
   const validate: ValidateFunction = engines[source].compile(compiled);
   return (value) => {
     if (validate(value)) return { kind: 'valid', value };
@@ -68,7 +68,7 @@ function closedPart(key: string, value: unknown): unknown {
     case 'properties':
     case 'patternProperties':
     case '$defs':
-      return Object.fromEntries(Object.entries(value as JsonSchema).map(([name, part]) => [name, closed(part)]));
+      return Object.fromEntries(Object.entries(value as object).map(([name, part]) => [name, closed(part)]));
     case 'items':
     case 'anyOf':
     case 'oneOf':

@@ -15,7 +15,7 @@ import { acceptStrictJson } from './bodies.ts';
 import { sendFailure } from './failure-reply.ts';
 import { failureOf } from './framework-errors.ts';
 import { createJsonValidator } from './json-validator.ts';
-import type { JsonSchema, ValueSource } from './json-validator.ts';
+import type { ValueSource } from './json-validator.ts';
 import { observeRequests } from './observe.ts';
 import { addProbes } from './probes.ts';
 import { requestIdOf } from './request-id.ts';
@@ -97,7 +97,7 @@ function createApp({ logger }: HttpServerOptions, bodyLimit: number): FastifyIns
 
 function validateStrictly(app: FastifyInstance): void {
   app.setValidatorCompiler(({ schema, httpPart }) => {
-    const validate = createJsonValidator(schema as JsonSchema, sourceOf(httpPart));
+    const validate = createJsonValidator(schema, sourceOf(httpPart));
     return (value: unknown) => {
       const result = validate(value);
       return result.kind === 'valid' ? { value: result.value } : { error: result.failure };

@@ -7,6 +7,8 @@ export interface ProcessHost {
   /** Errors that nobody caught, promises included. */
   onFatal(listener: (error: unknown) => void): void;
   writeError(text: string): void;
+  /** Takes log lines; standard output when absent. */
+  readonly writeLog?: ((line: string) => void) | undefined;
   exit(code: number): void;
 }
 

@@ -57,7 +57,7 @@ export async function runService<Config extends RunConfig>(options: RunOptions<C
   const config = loadOrRefuse(options, host);
   if (config === undefined) return;
   const { logLevel: level, replicaId: replica } = config.listener;
-  const logger = createLogger({ service: options.name, level, replica });
+  const logger = createLogger({ service: options.name, level, replica, write: host.writeLog });
   const stopping = stopSignal(host, logger);
   const ended = await lifetime({ options, config, logger, stopping }).catch((error: unknown) => {
     logger.error({ error }, 'the service could not run');
