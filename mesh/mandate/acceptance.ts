@@ -9,7 +9,7 @@ export type MandatePlace =
   | { readonly at: 'gateway'; readonly issuer: string; readonly zoneId: string; readonly resource: string }
   | { readonly at: 'watch_revocations'; readonly issuer: string; readonly zoneId: string };
 
-// Why a mandate is refused at a place; for evidence and logs, the caller is told invalid_token.
+/** Why a mandate is refused at a place; for evidence and logs, the caller is told invalid_token. */
 export type MandateRefusal =
   'wrong_zone' | 'wrong_use' | 'wrong_audience' | 'wrong_target' | 'via_gateway' | 'wrong_scope';
 
@@ -30,7 +30,7 @@ function refuseAtGateway(claims: MandateClaims, issuer: string, resource: string
   return claims.target?.includes(resource) === true ? undefined : 'wrong_target';
 }
 
-// Undefined when the place accepts the mandate. Tokens with `via` are refused at all of these: they are for one upstream.
+/** Undefined when the place accepts the mandate. Tokens with `via` are refused at all of these: they are for one upstream. */
 export function refuseMandate(claims: MandateClaims, place: MandatePlace): MandateRefusal | undefined {
   if (claims.via !== undefined) return 'via_gateway';
   if (claims.zone_id !== place.zoneId) return 'wrong_zone';

@@ -31,7 +31,7 @@ function addDelegation(claims: MandateClaims, add: Add): void {
   }
 }
 
-// Each anchor once, the ones that are revoked most often first.
+/** Each anchor once, the ones that are revoked most often first. */
 export function mandateAnchors(mandate: Pick<VerifiedMandate, 'claims' | 'kid'>): readonly AnchorRef[] {
   const { claims, kid } = mandate;
   const seen = new Set<string>();

@@ -1,26 +1,26 @@
 // The claims of a mandate and the limits of each: one shape that the STS writes and every verifier reads, so that no claim
 // can mean two things. Claims that say nothing are absent, never empty.
 
-// RFC 8693 §4.1: who acts, nested, the present actor outermost.
+/** RFC 8693 §4.1: who acts, nested, the present actor outermost. */
 export interface ActorClaim {
   readonly sub: string;
   readonly client_id?: string;
   readonly act?: ActorClaim;
 }
 
-// RFC 8693 §4.4: who may become the actor. At least one member.
+/** RFC 8693 §4.4: who may become the actor. At least one member. */
 export interface MayActClaim {
   readonly sub?: string;
   readonly client_id?: string;
 }
 
-// RFC 7800: the key that must prove itself. `jkt` is RFC 9449 §6.1, `x5t#S256` is RFC 8705 §3.1. At least one member.
+/** RFC 7800: the key that must prove itself. `jkt` is RFC 9449 §6.1, `x5t#S256` is RFC 8705 §3.1. At least one member. */
 export interface ConfirmationClaim {
   readonly jkt?: string;
   readonly 'x5t#S256'?: string;
 }
 
-// One application on the way of the authority, with the session it acted in and the edge it passed on.
+/** One application on the way of the authority, with the session it acted in and the edge it passed on. */
 export interface ChainLink {
   readonly app: string;
   readonly session?: string;
@@ -34,7 +34,7 @@ export interface MandateClaims {
   readonly iss: string;
   readonly sub: string;
   readonly aud: readonly string[];
-  // Seconds since the epoch (RFC 7519 §2, NumericDate), whole.
+  /** Seconds since the epoch (RFC 7519 §2, NumericDate), whole. */
   readonly exp: number;
   readonly iat: number;
   readonly jti: string;
@@ -42,13 +42,13 @@ export interface MandateClaims {
   readonly client_id: string;
   readonly use: MandateUse;
   readonly sub_type: SubjectType;
-  // RFC 6749 §3.3; what was granted, not what was asked for.
+  /** RFC 6749 §3.3; what was granted, not what was asked for. */
   readonly scope?: string;
   readonly target?: readonly string[];
-  // The session record and the first of its line.
+  /** The session record and the first of its line. */
   readonly sid: string;
   readonly root_sid: string;
-  // The revocation number that the STS had applied when it signed: anchors above it may refuse this mandate.
+  /** The revocation number that the STS had applied when it signed: anchors above it may refuse this mandate. */
   readonly rev: number;
   readonly agent_session_id?: string;
   readonly delegation_edge_id?: string;
@@ -64,7 +64,7 @@ export interface MandateClaims {
   readonly via?: 'gateway';
 }
 
-// A verified mandate. `digest` (SHA-256 of the token, lower-case hex) names it in caches and evidence without holding it.
+/** A verified mandate. `digest` (SHA-256 of the token, lower-case hex) names it in caches and evidence without holding it. */
 export interface VerifiedMandate {
   readonly token: string;
   readonly digest: string;
@@ -80,14 +80,16 @@ export const mandateLimits = {
   audiences: 64,
   targets: 64,
   scopeCharacters: 4_096,
-  // The issuer's id, a colon pair and an id token's `sub` of at most 512 bytes.
-  subjectCharacters: 700,
+  // What an anchor can name: a subject that could not be revoked must not be signed.
+  subjectCharacters: 512,
   uriCharacters: 1_024,
   // The longest delegation path the Coordinator builds (max_hops at most 10).
   hops: 10,
   actors: 10,
 } as const;
 
-// Longest life a mandate of a class may have, seconds. Anchors leave the snapshots after the longest of them, so a
-// verifier refuses a token that claims more.
+/**
+ * Longest life a mandate of a class may have, seconds. Anchors leave the snapshots after the longest of them, so a
+ * verifier refuses a token that claims more.
+ */
 export const mandateLifeSeconds: Readonly<Record<MandateUse, number>> = { ambient: 3_600, per_call: 900 };

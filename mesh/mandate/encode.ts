@@ -8,7 +8,7 @@ import { signEs256 } from './signature.ts';
 
 export interface SigningKey {
   readonly kid: string;
-  // P-256.
+  /** P-256. */
   readonly privateKey: KeyObject;
 }
 
@@ -24,8 +24,10 @@ function withoutSilentClaims(claims: Partial<MandateClaims>): JsonObject {
 
 const part = (value: JsonObject): string => Buffer.from(canonicalJson(value)).toString('base64url');
 
-// The signed token. Throws a TypeError when no verifier would accept these claims: the STS never signs what only it
-// understands.
+/**
+ * The signed token. Throws a TypeError when no verifier would accept these claims: the STS never signs what only it
+ * understands.
+ */
 export function encodeMandate(claims: MandateClaims, key: SigningKey): string {
   const payload = withoutSilentClaims(claims);
   if (readClaims(payload) === undefined) throw new TypeError('claims are not those of a mandate');

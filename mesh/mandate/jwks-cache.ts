@@ -8,7 +8,7 @@ import { readJwks, type Jwks } from './jwks.ts';
 import type { KeySource } from './verifier.ts';
 
 export interface JwksCacheOptions {
-  // The zone's JWK set, undefined when there is no such zone; rejects when nobody can say. Must have its own deadline.
+  /** The zone's JWK set, undefined when there is no such zone; rejects when nobody can say. Must have its own deadline. */
   readonly fetchJwks: (zoneId: string) => Promise<Jwks | undefined>;
   readonly clock: Pick<Clock, 'monotonic'>;
   readonly maxZones?: number;
@@ -16,7 +16,7 @@ export interface JwksCacheOptions {
 }
 
 export interface JwksCache extends KeySource {
-  // The zone's keys changed: the next use reads them anew.
+  /** The zone's keys changed: the next use reads them anew. */
   invalidate(zoneId: string): void;
   readonly size: number;
 }

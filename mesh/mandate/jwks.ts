@@ -4,7 +4,7 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import { parseStrictJson } from '#mesh/canonical';
 import { isP256 } from './signature.ts';
 
-// A zone's published verification key.
+/** A zone's published verification key. */
 export interface ZoneJwk {
   readonly kty: 'EC';
   readonly crv: 'P-256';
@@ -35,7 +35,7 @@ function isSignatureKey(jwk: Readonly<Record<string, unknown>>): boolean {
   return operations === undefined || (Array.isArray(operations) && operations.includes('verify'));
 }
 
-// The key of one JWK, or undefined when it cannot verify ES256.
+/** The key of one JWK, or undefined when it cannot verify ES256. */
 export function readVerificationKey(jwk: unknown): { readonly kid: string; readonly key: KeyObject } | undefined {
   if (typeof jwk !== 'object' || jwk === null) return undefined;
   const members = jwk as Readonly<Record<string, unknown>>;
@@ -54,7 +54,7 @@ export function readVerificationKey(jwk: unknown): { readonly kid: string; reado
 const MAX_SET_BYTES = 65_536;
 const MAX_SET_DEPTH = 8;
 
-// The set in a document that was fetched; throws when it is none.
+/** The set in a document that was fetched; throws when it is none. */
 export function parseJwks(text: string): Jwks {
   const value = parseStrictJson(text, { maxBytes: MAX_SET_BYTES, maxDepth: MAX_SET_DEPTH });
   const keys = typeof value === 'object' && value !== null && 'keys' in value ? value['keys'] : undefined;
@@ -62,7 +62,7 @@ export function parseJwks(text: string): Jwks {
   return { keys };
 }
 
-// Usable keys by id. Two keys under one id leave neither: nobody can say which was meant.
+/** Usable keys by id. Two keys under one id leave neither: nobody can say which was meant. */
 export function readJwks(jwks: Jwks): ReadonlyMap<string, KeyObject> {
   const keys = new Map<string, KeyObject>();
   const doubled = new Set<string>();
@@ -76,7 +76,7 @@ export function readJwks(jwks: Jwks): ReadonlyMap<string, KeyObject> {
   return keys;
 }
 
-// The JWK that a zone publishes for a key of its own.
+/** The JWK that a zone publishes for a key of its own. */
 export function zoneJwk(kid: string, key: KeyObject): ZoneJwk {
   const { x, y } = key.export({ format: 'jwk' });
   if (x === undefined || y === undefined || !isP256(key)) throw new TypeError('a zone key is on P-256');

@@ -14,7 +14,7 @@ export interface MandateHeader {
 export interface ParsedMandate {
   readonly header: MandateHeader;
   readonly claims: MandateClaims;
-  // The bytes the signature covers: header and payload as they were received (RFC 7515 §5.2).
+  /** The bytes the signature covers: header and payload as they were received (RFC 7515 §5.2). */
   readonly signingInput: string;
   readonly signature: Buffer;
 }
@@ -25,8 +25,10 @@ const KEY_ID = /^[A-Za-z0-9_.:-]{1,128}$/;
 const BASE64URL = /^[A-Za-z0-9_-]+$/;
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-// Bytes of unpadded base64url, or undefined for anything that does not encode back to the same text: padding, foreign
-// characters and unused bits would give one token several spellings (RFC 7515 §2, RFC 4648 §3.5).
+/**
+ * Bytes of unpadded base64url, or undefined for anything that does not encode back to the same text: padding, foreign
+ * characters and unused bits would give one token several spellings (RFC 7515 §2, RFC 4648 §3.5).
+ */
 export function decodeBase64Url(text: string): Buffer | undefined {
   if (!BASE64URL.test(text)) return undefined;
   const bytes = Buffer.from(text, 'base64url');
@@ -55,7 +57,7 @@ function readHeader(value: JsonValue | undefined): MandateHeader | undefined {
   return typeof kid === 'string' && KEY_ID.test(kid) ? { alg, typ, kid } : undefined;
 }
 
-// The parts of a token whose signature has NOT been checked; undefined when it can be no mandate at all. At most 8 KiB.
+/** The parts of a token whose signature has NOT been checked; undefined when it can be no mandate at all. At most 8 KiB. */
 export function parseMandate(token: string): ParsedMandate | undefined {
   if (token.length === 0 || token.length > mandateLimits.tokenBytes) return undefined;
   const parts = token.split('.', 4);

@@ -141,8 +141,10 @@ const claims = objectOf<MandateClaims>(
   ['iss', 'sub', 'aud', 'exp', 'iat', 'jti', 'zone_id', 'client_id', 'use', 'sub_type', 'sid', 'root_sid', 'rev'],
 );
 
-// The claims, or undefined when any member is missing, unknown, of another type or out of bounds, or when the life is
-// not positive or above its class's cap.
+/**
+ * The claims, or undefined when any member is missing, unknown, of another type or out of bounds, or when the life is
+ * not positive or above its class's cap.
+ */
 export function readClaims(value: JsonValue): MandateClaims | undefined {
   const read = claims(value);
   if (read === undefined) return undefined;

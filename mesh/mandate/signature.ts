@@ -5,12 +5,12 @@ import { sign, verify, type KeyObject } from 'node:crypto';
 const ALGORITHM = 'sha256';
 const JOSE_ENCODING = 'ieee-p1363';
 
-// True for a key that ES256 may be used with: elliptic, on P-256, nothing else.
+/** True for a key that ES256 may be used with: elliptic, on P-256, nothing else. */
 export function isP256(key: KeyObject): boolean {
   return key.asymmetricKeyType === 'ec' && key.asymmetricKeyDetails?.namedCurve === 'prime256v1';
 }
 
-// False for every signature that does not verify, malformed ones included; never throws for what a caller sent.
+/** False for every signature that does not verify, malformed ones included; never throws for what a caller sent. */
 export function verifyEs256(signingInput: string, signature: Uint8Array, key: KeyObject): boolean {
   if (key.type !== 'public' || !isP256(key)) return false;
   try {

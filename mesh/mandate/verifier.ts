@@ -9,20 +9,20 @@ import type { VerifiedMandate } from './claims.ts';
 import { parseMandate, type ParsedMandate } from './parse.ts';
 import { verifyEs256 } from './signature.ts';
 
-// Where public keys come from. Undefined when the zone or the key does not exist; throws a Failure when nobody can say.
+/** Where public keys come from. Undefined when the zone or the key does not exist; throws a Failure when nobody can say. */
 export interface KeySource {
   publicKey(zoneId: string, kid: string): Promise<KeyObject | undefined>;
 }
 
-// Why a token was not accepted; for evidence and metrics, the caller is told invalid_token.
+/** Why a token was not accepted; for evidence and metrics, the caller is told invalid_token. */
 export type TokenRefusal = 'malformed' | 'wrong_issuer' | 'expired' | 'not_yet_valid' | 'unknown_key' | 'bad_signature';
 
 export interface MandateVerifier {
-  // The mandate, or a Failure: invalid_token with the refusal as private detail, or what the key source throws.
+  /** The mandate, or a Failure: invalid_token with the refusal as private detail, or what the key source throws. */
   verify(token: string): Promise<VerifiedMandate>;
-  // The mandate if it was verified here before and has not expired; no promise, no cryptography.
+  /** The mandate if it was verified here before and has not expired; no promise, no cryptography. */
   recall(token: string): VerifiedMandate | undefined;
-  // Forgets what was verified under a zone's keys; the next use is verified anew.
+  /** Forgets what was verified under a zone's keys; the next use is verified anew. */
   forgetZone(zoneId: string): void;
   readonly size: number;
 }
@@ -31,7 +31,7 @@ export interface MandateVerifierOptions {
   readonly issuer: string;
   readonly keys: KeySource;
   readonly clock: Pick<Clock, 'now'>;
-  // Clocks of our own services follow the database; authority.md allows them this much.
+  /** Clocks of our own services follow the database; authority.md allows them this much. */
   readonly leewaySeconds?: number;
   readonly rememberedTokens?: number;
 }
