@@ -70,6 +70,8 @@ export class OpenResponse implements UpstreamEvents {
   decideAgainAtMs: number;
   undecidedAtMs: number;
   deciding = false;
+  /** Changes heard of that concern it: an answer to an earlier question does not cover a later one. */
+  changes = 0;
   readonly openedAtMs: number;
   readonly #deps: ForwardDeps;
   readonly #closed: (response: OpenResponse) => void;

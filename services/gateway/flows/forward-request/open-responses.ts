@@ -73,6 +73,7 @@ export class OpenResponses {
     const now = this.#deps.clock.monotonic();
     for (const response of [...this.#young, ...this.#old]) {
       if (!concerns(change, response)) continue;
+      response.changes += 1;
       response.decideAgainAtMs = now;
       response.undecidedAtMs = Math.min(response.undecidedAtMs, now + undecidedAfterChangeMs);
     }
@@ -119,9 +120,9 @@ export class OpenResponses {
     response.deciding = true;
     this.#deciding += 1;
     const askedAtMs = this.#deps.clock.monotonic();
-    // A change heard of while the question is under way sets these anew and is not undone by its answer.
+    // A change heard of while the question is under way sets this anew and is not undone by its answer.
     response.decideAgainAtMs = askedAtMs + decideAgainAfterMs;
-    const before = response.undecidedAtMs;
+    const { changes } = response;
     const settled = (): void => {
       response.deciding = false;
       this.#deciding -= 1;
@@ -130,7 +131,7 @@ export class OpenResponses {
       (answer) => {
         settled();
         if (answer.kind === 'refused') response.cut('denied_anew');
-        else if (response.undecidedAtMs === before) response.undecidedAtMs = askedAtMs + undecidedAfterMs;
+        else if (response.changes === changes) response.undecidedAtMs = askedAtMs + undecidedAfterMs;
       },
       () => {
         settled();
