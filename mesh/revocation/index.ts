@@ -16,6 +16,7 @@
 //   });
 //   policies.start();
 export type { Anchor } from './anchor.ts';
+export { createRevocationBarrier, type BarrierReport, type RevocationBarrier } from './barrier.ts';
 export type { StreamHead } from './follower.ts';
 export { createInvalidationTail, type InvalidationTail, type InvalidationTailOptions } from './invalidation-tail.ts';
 export type { MembershipPort } from './membership.ts';

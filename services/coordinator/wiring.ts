@@ -4,6 +4,7 @@ import { createHealth, type Health } from '#mesh/health';
 import { newId } from '#mesh/ids';
 import { createJwksCache, createMandateVerifier, type MandateVerifier } from '#mesh/mandate';
 import { followDatabaseClock, requireSchema } from '#mesh/postgres';
+import { createRevocationBarrier } from '#mesh/revocation';
 import { createPeerHttp, createPeerTransport } from '#mesh/rpc';
 import {
   createLedgerRelay,
@@ -26,7 +27,6 @@ import { type CoordinatorFlows, createCoordinatorService } from './inbound/rpc/c
 import { createExpirySweep } from './inbound/timer/expiry-sweep.ts';
 import { createSessionMinter } from './outbound/peer/sts-minter.ts';
 import { createZoneKeys } from './outbound/peer/zone-keys.ts';
-import { createRevocationBarrier } from './outbound/postgres/revocation-barrier.ts';
 import { createSessionGraph } from './outbound/postgres/session-graph.ts';
 import { isCursor } from './outbound/postgres/session-rows.ts';
 import type { CoordinatorDeps } from './ports/deps.ts';

@@ -4,7 +4,7 @@ import { fail } from '#mesh/failure';
 import type { AgentSessionId } from '#mesh/ids';
 import { type Caller, mayGovern } from '../domain/caller.ts';
 import type { CallFacts, CoordinatorDeps } from '../ports/deps.ts';
-import type { BarrierReport } from '../ports/revocation-barrier.ts';
+import type { BarrierReport } from '#mesh/revocation';
 import type { AnchorDraft, GraphTransaction } from '../ports/session-graph.ts';
 
 export interface EndSession {

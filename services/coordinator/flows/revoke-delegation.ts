@@ -4,7 +4,7 @@ import type { EdgeId } from '#mesh/ids';
 import { type Caller, mayGovern } from '../domain/caller.ts';
 import type { DelegationEdge } from '../domain/delegation-graph.ts';
 import type { CallFacts, CoordinatorDeps } from '../ports/deps.ts';
-import type { BarrierReport } from '../ports/revocation-barrier.ts';
+import type { BarrierReport } from '#mesh/revocation';
 import type { GraphTransaction } from '../ports/session-graph.ts';
 
 export interface RevokeDelegation {

@@ -2,7 +2,7 @@
 import type { IdSource } from '#mesh/ids';
 import type { Clock } from '#mesh/time';
 import type { Logger } from '#mesh/telemetry';
-import type { RevocationBarrier } from './revocation-barrier.ts';
+import type { RevocationBarrier } from '#mesh/revocation';
 import type { SessionGraph } from './session-graph.ts';
 import type { SessionMinter } from './session-minter.ts';
 
