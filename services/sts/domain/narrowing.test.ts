@@ -21,7 +21,7 @@ describe('narrowing', () => {
       fc.property(requested, fc.array(above, { maxLength: 4 }), resources, (asked, bounds, declared) => {
         const outer = meetAll(bounds);
         const narrowing = narrow({ requested: asked, above: outer, resources: declared });
-        if (narrowing.kind === 'exceeds') return;
+        if (narrowing.kind === 'disjoint') return;
         for (const { identifier: id, outcome } of narrowing.resources) {
           if (outcome.kind === 'refused') continue;
           expect(outcome.scopes.length).toBeGreaterThan(0);
@@ -46,7 +46,7 @@ describe('narrowing', () => {
           let held: Above = { scopes: undefined, resources: undefined };
           for (const [asked, bound] of steps) {
             const narrowing = narrow({ requested: asked, above: meetAll([held, bound]), resources: declared });
-            if (narrowing.kind === 'exceeds') continue;
+            if (narrowing.kind === 'disjoint') continue;
             const granted = narrowing.resources.flatMap(({ identifier: id, outcome }) =>
               outcome.kind === 'granted' ? [{ id, scopes: outcome.scopes }] : [],
             );
@@ -63,21 +63,36 @@ describe('narrowing', () => {
     );
   });
 
-  it('grants everything allowed when no scope is named, and refuses an excess by name', () => {
-    const declared = [{ identifier: 'r1', scopes: ['a', 'b'] }];
+  it('gives every granted resource the same scopes, each of them its own', () => {
+    fc.assert(
+      fc.property(requested, above, resources, (asked, bound, declared) => {
+        const narrowing = narrow({ requested: asked, above: bound, resources: declared });
+        if (narrowing.kind === 'disjoint') return;
+        const granted = narrowing.resources.flatMap(({ outcome }) =>
+          outcome.kind === 'granted' ? [outcome.scopes] : [],
+        );
+        for (const scopesOfOne of granted) expect(scopesOfOne).toEqual(granted[0]);
+      }),
+    );
+  });
+
+  it('grants everything in common when no scope is named, and refuses an excess by name', () => {
     const open = { scopes: undefined, resources: undefined };
-    expect(narrow({ requested: undefined, above: open, resources: declared })).toMatchObject({
-      resources: [{ outcome: { kind: 'granted', scopes: ['a', 'b'] } }],
-    });
-    expect(narrow({ requested: ['a', 'z'], above: open, resources: declared })).toEqual({
-      kind: 'exceeds',
-      excess: ['z'],
-    });
-    expect(narrow({ requested: ['z'], above: open, resources: declared })).toMatchObject({
-      resources: [{ outcome: { kind: 'refused', cause: 'no_scope_left' } }],
-    });
-    expect(narrow({ requested: ['a'], above: { ...open, resources: [] }, resources: declared })).toMatchObject({
-      resources: [{ outcome: { kind: 'refused', cause: 'outside_authority' } }],
-    });
+    const r1 = { identifier: 'r1', scopes: ['a', 'b'] };
+    const r2 = { identifier: 'r2', scopes: ['b', 'c'] };
+    const outcomes = (asked: string[] | undefined, bound: Above = open, declared = [r1, r2]): unknown => {
+      const narrowing = narrow({ requested: asked, above: bound, resources: declared });
+      return narrowing.kind === 'disjoint' ? 'disjoint' : narrowing.resources.map(({ outcome }) => outcome);
+    };
+    const granted = (...scopesOfAll: string[]): unknown => ({ kind: 'granted', scopes: scopesOfAll });
+    expect(outcomes(undefined, open, [r1])).toEqual([granted('a', 'b')]);
+    expect(outcomes(undefined)).toEqual([granted('b'), granted('b')]);
+    expect(outcomes(undefined, { ...open, scopes: ['a', 'c'] })).toBe('disjoint');
+    expect(outcomes(['a'])).toEqual([granted('a'), { kind: 'refused', cause: 'scope_exceeds', excess: ['a'] }]);
+    expect(outcomes(['a'], { ...open, resources: ['r2'] })).toEqual([
+      { kind: 'refused', cause: 'outside_authority' },
+      { kind: 'refused', cause: 'scope_exceeds', excess: ['a'] },
+    ]);
+    expect(outcomes(['a'], { ...open, scopes: [] }, [r1])).toEqual([{ kind: 'refused', cause: 'no_scope_left' }]);
   });
 });

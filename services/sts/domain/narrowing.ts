@@ -26,19 +26,20 @@ export function meetAll(bounds: readonly Above[]): Above {
   );
 }
 
-export type ResourceRefusal = 'outside_authority' | 'no_scope_left';
+export type ResourceRefusal =
+  | { readonly kind: 'refused'; readonly cause: 'outside_authority' | 'no_scope_left' }
+  /** Scopes were named that this resource cannot be given; `excess` are those. */
+  | { readonly kind: 'refused'; readonly cause: 'scope_exceeds'; readonly excess: readonly string[] };
 export interface NarrowedResource {
   readonly identifier: string;
-  /** Granted scopes, or why none. */
-  readonly outcome:
-    | { readonly kind: 'granted'; readonly scopes: readonly string[] }
-    | { readonly kind: 'refused'; readonly cause: ResourceRefusal };
+  readonly outcome: { readonly kind: 'granted'; readonly scopes: readonly string[] } | ResourceRefusal;
 }
 
 export type Narrowing =
+  /** Every granted resource has the same scopes. */
   | { readonly kind: 'narrowed'; readonly resources: readonly NarrowedResource[] }
-  /** Scopes were asked for that no requested resource allows; `excess` names them. */
-  | { readonly kind: 'exceeds'; readonly excess: readonly string[] };
+  /** No scope was named, and the resources have none in common. */
+  | { readonly kind: 'disjoint' };
 
 export interface NarrowingRequest {
   /** Undefined asks for everything that is allowed. */
@@ -47,33 +48,37 @@ export interface NarrowingRequest {
   readonly resources: readonly { readonly identifier: string; readonly scopes: readonly string[] }[];
 }
 
-/**
- * Narrows per resource. A resource outside the bound is refused by itself; a requested scope that no resource can give
- * refuses the request, because its caller counts on it. `agent:lifecycle` belongs to no resource and never comes from one.
- */
-export function narrow(request: NarrowingRequest): Narrowing {
-  const requested = request.requested?.filter((scope) => scope !== lifecycleScope);
-  const resources = request.resources.map((resource) => narrowOne(resource, requested, request.above));
-  if (requested !== undefined) {
-    const given = new Set(resources.flatMap(({ outcome }) => (outcome.kind === 'granted' ? outcome.scopes : [])));
-    const excess = requested.filter((scope) => !given.has(scope));
-    if (excess.length > 0 && given.size > 0) return { kind: 'exceeds', excess };
-  }
-  return { kind: 'narrowed', resources };
+/** What one resource could be given; `agent:lifecycle` belongs to no resource and never comes from one. */
+function allowedOn(resource: NarrowingRequest['resources'][number], above: Above): readonly string[] | undefined {
+  if (above.resources !== undefined && !above.resources.includes(resource.identifier)) return undefined;
+  const declared = resource.scopes.filter((scope) => scope !== lifecycleScope);
+  return meet(declared, above.scopes) ?? [];
 }
 
-function narrowOne(
-  resource: NarrowingRequest['resources'][number],
-  requested: readonly string[] | undefined,
-  above: Above,
-): NarrowedResource {
-  const { identifier } = resource;
-  if (above.resources !== undefined && !above.resources.includes(identifier)) {
-    return { identifier, outcome: { kind: 'refused', cause: 'outside_authority' } };
-  }
-  const declared = resource.scopes.filter((scope) => scope !== lifecycleScope);
-  const scopes = meet(meet(declared, above.scopes), requested) ?? [];
-  return scopes.length > 0
-    ? { identifier, outcome: { kind: 'granted', scopes } }
-    : { identifier, outcome: { kind: 'refused', cause: 'no_scope_left' } };
+function grant(allowed: readonly string[] | undefined, wanted: readonly string[]): NarrowedResource['outcome'] {
+  if (allowed === undefined) return { kind: 'refused', cause: 'outside_authority' };
+  if (allowed.length === 0 || wanted.length === 0) return { kind: 'refused', cause: 'no_scope_left' };
+  const excess = wanted.filter((scope) => !allowed.includes(scope));
+  if (excess.length > 0) return { kind: 'refused', cause: 'scope_exceeds', excess };
+  return { kind: 'granted', scopes: intersect(wanted) };
+}
+
+/**
+ * Narrows per resource. A mandate names its scopes once for all its targets, so every resource it grants is granted the
+ * same ones: those that were named, or, when none were, those that all resources with any allow. A resource that cannot
+ * be given them is refused by itself.
+ */
+export function narrow(request: NarrowingRequest): Narrowing {
+  const { above } = request;
+  const allowed = request.resources.map((resource) => ({
+    identifier: resource.identifier,
+    scopes: allowedOn(resource, above),
+  }));
+  const open = allowed.flatMap(({ scopes }) => (scopes && scopes.length > 0 ? [scopes] : []));
+  const wanted = request.requested?.filter((scope) => scope !== lifecycleScope) ?? intersect(...open);
+  if (request.requested === undefined && open.length > 0 && wanted.length === 0) return { kind: 'disjoint' };
+  return {
+    kind: 'narrowed',
+    resources: allowed.map(({ identifier, scopes }) => ({ identifier, outcome: grant(scopes, wanted) })),
+  };
 }

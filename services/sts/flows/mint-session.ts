@@ -26,6 +26,7 @@ import type { Asked } from './evidence.ts';
 import { overallFailure } from './exchange-token/decide.ts';
 import type { Decided } from './exchange-token/decide.ts';
 import { requireSigningKey, signNow } from './exchange-token/mint.ts';
+import { disjointFailure, narrowingFailure } from './exchange-token/resolve-resources.ts';
 import type { Minted, SignDeps } from './exchange-token/mint.ts';
 
 export interface SessionMintRequest {
@@ -132,7 +133,7 @@ async function narrowed(deps: SessionMintDeps, request: SessionMintRequest, know
   if (request.resources.length > resources.length) throw fail('invalid_target', { privateDetail: 'unknown_resource' });
   const requested = request.scopes.filter((scope) => scope !== lifecycleScope);
   const narrowing = narrow({ requested: requested.length > 0 ? requested : undefined, above, resources });
-  if (narrowing.kind === 'exceeds') throw fail('invalid_scope', { details: { excess: [...narrowing.excess] } });
+  if (narrowing.kind === 'disjoint') throw disjointFailure();
   const wanted = narrowing.resources.flatMap(({ identifier, outcome }): Wanted[] => {
     const resource = resources.find((candidate) => candidate.identifier === identifier);
     if (!resource) return [];
@@ -140,9 +141,7 @@ async function narrowed(deps: SessionMintDeps, request: SessionMintRequest, know
     if (outcome.kind === 'granted') return [{ resource: decided, scopes: outcome.scopes, lifecycle: false }];
     // What was not asked for by name is simply not there; what was, is refused.
     if (request.resources.length === 0) return [];
-    const failure = fail(outcome.cause === 'no_scope_left' ? 'invalid_scope' : 'invalid_target', {
-      privateDetail: outcome.cause,
-    });
+    const failure = narrowingFailure(outcome);
     return [{ resource: decided, scopes: [], lifecycle: false, failure }];
   });
   if (known.session.passLifecycle) {

@@ -27,8 +27,8 @@ beforeAll(async () => {
   await redis.connect();
   zone = await sts.zone();
   app = await sts.application(zone);
-  await sts.resource(zone, { identifier: calendar, scopes: ['calendar:read'] });
-  await sts.resource(zone, { identifier: mail, scopes: ['mail:read'] });
+  await sts.resource(zone, { identifier: calendar, scopes: ['calendar:read', 'any:read'] });
+  await sts.resource(zone, { identifier: mail, scopes: ['mail:read', 'any:read'] });
   await sts.policy(zone, [denyMail, allowAll]);
 }, 120_000);
 afterAll(async () => {

@@ -19,7 +19,7 @@ beforeAll(async () => {
   zone = await sts.zone();
   app = await sts.application(zone);
   await sts.resource(zone, { identifier: calendar, scopes: ['calendar:read', 'calendar:write'] });
-  await sts.resource(zone, { identifier: mail, scopes: ['mail:read'] });
+  await sts.resource(zone, { identifier: mail, scopes: ['calendar:read', 'calendar:write'] });
   await sts.policy(zone, [allowAll]);
 }, 120_000);
 afterAll(async () => sts?.[Symbol.asyncDispose]());
@@ -50,7 +50,7 @@ async function session(fields: SessionFields): Promise<string> {
       fields.parentId ?? null,
       fields.parentId ?? null,
       fields.depth ?? (fields.parentId === undefined ? 0 : 1),
-      fields.scopes ?? ['calendar:read', 'calendar:write', 'mail:read'],
+      fields.scopes ?? ['calendar:read', 'calendar:write'],
       fields.resources ?? [calendar, mail],
       fields.sid,
       fields.passLifecycle ?? false,
@@ -94,7 +94,7 @@ async function edge(fields: EdgeFields): Promise<string> {
 }
 
 async function lifecycleMandate(
-  scope = 'agent:lifecycle calendar:read calendar:write mail:read',
+  scope = 'agent:lifecycle calendar:read calendar:write',
 ): Promise<{ token: string; claims: MandateClaims }> {
   const reply = await sts.token(app, { resource: [calendar, mail], scope });
   return { token: String(reply.body['access_token']), claims: claimsOf(reply) };
@@ -233,7 +233,7 @@ describe('a delegated mandate', () => {
       ],
     });
     const wide = await edge({ source: root, target: child, scopes: ['calendar:read', 'calendar:write'] });
-    expect((await mint(bearer.mandate, child, { delegationEdgeId: wide })).target).toEqual([calendar]);
+    expect((await mint(bearer.mandate, child, { delegationEdgeId: wide })).target).toEqual([calendar, mail]);
     expect(await refusal(mint(bearer.mandate, root, { delegationEdgeId: delegated }))).toBe('delegation_not_active');
   });
 

@@ -17,7 +17,7 @@ beforeAll(async () => {
   zone = await sts.zone();
   app = await sts.application(zone);
   await sts.resource(zone, { identifier: calendar, scopes: ['calendar:read', 'calendar:write'] });
-  await sts.resource(zone, { identifier: mail, scopes: ['mail:read'] });
+  await sts.resource(zone, { identifier: mail, scopes: ['mail:read', 'calendar:read'] });
   await sts.policy(zone, [allowAll]);
 }, 120_000);
 afterAll(async () => sts?.[Symbol.asyncDispose]());
@@ -57,10 +57,11 @@ describe('an ambient mint', () => {
     expect(rows).toEqual([{ root_id: claims.sid, application_id: app.id }]);
   });
 
-  it('grants all that is allowed when no scope is named, lifecycle excepted', async () => {
+  it('grants all that its resources have in common when no scope is named, lifecycle excepted', async () => {
     const reply = await sts.token(app, { resource: [calendar, mail] });
-    expect(reply.body['scope']).toBe('calendar:read calendar:write mail:read');
+    expect(reply.body['scope']).toBe('calendar:read');
     expect(reply.body['target_resources']).toEqual([calendar, mail]);
+    expect((await sts.token(app, { resource: mail })).body['scope']).toBe('calendar:read mail:read');
   });
 
   it('opens session lifecycle only when asked, with or without resources', async () => {
@@ -77,6 +78,13 @@ describe('an ambient mint', () => {
     expectRefusal(await sts.token(app, { resource: calendar, scope: 'calendar:delete' }), 400, 'invalid_scope');
     expectRefusal(await sts.token(app, { resource: calendar, scope: 'calendar:read mail:read' }), 400, 'invalid_scope');
     expectRefusal(await sts.token(app, { resource: 'resource://nowhere' }), 400, 'invalid_target');
+    const one = await sts.token(app, { resource: [calendar, mail], scope: 'mail:read' });
+    expect(one.body).toMatchObject({ target_resources: [mail], scope: 'mail:read' });
+    expect(one.body['denied_resources']).toMatchObject([{ resource: calendar, error: 'invalid_scope' }]);
+    await sts.resource(zone, { identifier: 'resource://apart', scopes: ['apart'] });
+    const apart = await sts.token(app, { resource: [calendar, 'resource://apart'] });
+    expectRefusal(apart, 400, 'invalid_scope');
+    expect(String(apart.body['error_description'])).toContain('one by one');
     const partial = await sts.token(app, { resource: [calendar, 'resource://nowhere'] });
     expect(partial.body['target_resources']).toEqual([calendar]);
     expect(partial.body['denied_resources']).toEqual([
@@ -95,7 +103,7 @@ describe('an ambient mint', () => {
 
 describe('a per_call mint', () => {
   it('narrows from its subject, keeps its line and writes no record', async () => {
-    const ambient = await sts.token(app, { resource: [calendar, mail], scope: 'calendar:read mail:read' });
+    const ambient = await sts.token(app, { resource: [calendar, mail], scope: 'calendar:read' });
     const before = await sts.sql('SELECT count(*)::int AS n FROM sts.session_records');
     const reply = await sts.token(app, { subject_token: String(ambient.body['access_token']), resource: calendar });
     expect(reply.body).toMatchObject({ scope: 'calendar:read', target_resources: [calendar] });

@@ -5,7 +5,7 @@ import type { Failure } from '#mesh/failure';
 import { lifecycleScope } from '../../domain/audience.ts';
 import type { Resource } from '../../domain/directory.ts';
 import { meetAll, narrow } from '../../domain/narrowing.ts';
-import type { Above, NarrowedResource } from '../../domain/narrowing.ts';
+import type { Above, ResourceRefusal } from '../../domain/narrowing.ts';
 import type { Directory } from '../../ports/directory.ts';
 import type { MintLimiter } from '../../ports/mint-limiter.ts';
 import type { Subject } from './validate-subject.ts';
@@ -46,14 +46,22 @@ async function underRate(deps: ResolveDeps, open: Open, applicationId: string): 
   return allowed ? open : { kind: 'refused', identifier, failure: fail('rate_limited', { retryAfterMs }) };
 }
 
-function refusalFor(narrowed: NarrowedResource): Failure | undefined {
-  if (narrowed.outcome.kind === 'granted') return undefined;
-  switch (narrowed.outcome.cause) {
+/** The failure that a refused resource means. */
+export function narrowingFailure(refusal: ResourceRefusal): Failure {
+  switch (refusal.cause) {
     case 'outside_authority':
-      return fail('invalid_target', { privateDetail: narrowed.outcome.cause });
+      return fail('invalid_target', { privateDetail: refusal.cause });
     case 'no_scope_left':
-      return fail('invalid_scope', { privateDetail: narrowed.outcome.cause });
+      return fail('invalid_scope', { privateDetail: refusal.cause });
+    case 'scope_exceeds':
+      return fail('invalid_scope', { privateDetail: refusal.cause, details: { excess: [...refusal.excess] } });
   }
+}
+
+/** What a request without scope means when its resources have none in common. */
+export function disjointFailure(): Failure {
+  const description = 'The resources have no scope in common; ask for them one by one.';
+  return fail('invalid_scope', { description, privateDetail: 'disjoint_scopes' });
 }
 
 /** Reads and narrows; throws `invalid_target` or `invalid_scope` when the request as a whole asks for what cannot be. */
@@ -70,19 +78,17 @@ export async function resolveResources(deps: ResolveDeps, request: TokenRequest,
   );
   const existing = found.filter((resource) => resource !== undefined);
   const narrowing = narrow({ requested: request.scopes, above, resources: existing });
-  if (narrowing.kind === 'exceeds') {
-    throw fail('invalid_scope', { privateDetail: 'scope_exceeds', details: { excess: [...narrowing.excess] } });
-  }
+  if (narrowing.kind === 'disjoint') throw disjointFailure();
   const candidates = await Promise.all(
     request.resources.map(async (identifier, index): Promise<Candidate> => {
       const resource = found[index];
       if (!resource)
         return { kind: 'refused', identifier, failure: fail('invalid_target', { privateDetail: 'unknown_resource' }) };
       const narrowed = narrowing.resources.find((item) => item.identifier === identifier);
-      if (narrowed?.outcome.kind !== 'granted') {
-        return { kind: 'refused', identifier, failure: (narrowed && refusalFor(narrowed)) ?? fail('invalid_scope') };
-      }
-      return underRate(deps, { kind: 'open', resource, scopes: narrowed.outcome.scopes }, request.applicationId);
+      if (!narrowed) return { kind: 'refused', identifier, failure: fail('invalid_target') };
+      const { outcome } = narrowed;
+      if (outcome.kind === 'refused') return { kind: 'refused', identifier, failure: narrowingFailure(outcome) };
+      return underRate(deps, { kind: 'open', resource, scopes: outcome.scopes }, request.applicationId);
     }),
   );
   return { candidates, lifecycle };
