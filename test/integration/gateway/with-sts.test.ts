@@ -13,6 +13,8 @@ import {
   type TestApplication,
   type TestZone,
 } from '../sts/sts-installation.ts';
+import { createRedis } from '#mesh/redis';
+import { silentLogger } from '#mesh/telemetry';
 import { startUpstream, until, whole, type Answer, type Upstream } from './gateway-bed.ts';
 
 let sts: StsInstallation;
@@ -91,5 +93,29 @@ describe('Gateway and STS', () => {
     const anchors = JSON.stringify([{ kind: 'session', anchor: sid }]);
     await sts.inZone(zone.id, 'SELECT sts_pub.revoke($1, $2, $3)', [zone.id, anchors, 'test']);
     await until(async () => (await call(token)).status === 401, 'refusal');
+  });
+
+  test('SIGTERM during a streamed answer lets it finish, and leaves its evidence', async () => {
+    const token = await mandate('read');
+    const begun = Promise.withResolvers<() => void>();
+    upstream.handle = (_request, response) => {
+      response.writeHead(200, { 'content-type': 'text/plain' });
+      response.write('first ');
+      begun.resolve(() => response.end('last'));
+    };
+    const answer = call(token);
+    const finish = await begun.promise;
+    const gateway = sts.installation.process('gateway');
+    gateway.signal('SIGTERM');
+    await until(() => gateway.log().includes('stopping'), 'the signal');
+    finish();
+    expect(await answer).toMatchObject({ status: 200, body: 'first last' });
+    expect(await gateway.exited).toMatchObject({ code: 0 });
+    const redisUrl = sts.installation.redis.running().url;
+    const redis = createRedis({ url: redisUrl, db: 0, name: 'reader', logger: silentLogger });
+    await redis.untilUp(AbortSignal.timeout(5000));
+    const events = JSON.stringify(await redis.call('XRANGE', 'caracal.audit.events', '-', '+'));
+    await redis[Symbol.asyncDispose]();
+    expect(events).toContain('\\"bytes_out\\":10');
   });
 });

@@ -78,21 +78,22 @@ export interface Outcome {
   readonly reason: string | undefined;
 }
 
-/** What came of a call that was allowed. */
+/** What came of a call that was allowed. Who called what stands in the decision that it is joined to. */
 export function outcomeEvent(exchange: Exchange, outcome: Outcome): AuditEventDraft {
+  const { bearer, resource, upstream } = exchange;
   return {
     ...common(exchange),
     eventType: 'gateway.outcome',
     metadata: {
-      ...facts(exchange),
+      ...(bearer === undefined ? {} : { application_id: bearer.mandate.claims.client_id }),
+      ...(resource === undefined ? {} : { resource: resource.identifier }),
+      ...(upstream === undefined ? {} : { upstream_host: upstream.host }),
       status: outcome.status,
       ...(outcome.upstreamStatus === undefined ? {} : { upstream_status: outcome.upstreamStatus }),
-      ...(exchange.upstream === undefined ? {} : { upstream_host: exchange.upstream.host }),
       bytes_in: outcome.bytesIn,
       bytes_out: outcome.bytesOut,
       milliseconds: Math.round(outcome.milliseconds),
       ...(outcome.reason === undefined ? {} : { reason: outcome.reason }),
-      ...(exchange.reused ? { reused: true } : {}),
     },
   };
 }

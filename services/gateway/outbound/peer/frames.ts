@@ -59,7 +59,7 @@ export function helloFrame(hello: { random: Uint8Array; replicaId: string; mac: 
 }
 
 /** What an STS says that has forgotten a mandate it was asked about by digest. */
-export const unknownDigest = 'unknown mandate digest';
+const unknownDigest = 'unknown mandate digest';
 
 /** True when the question has to be asked once more with the whole mandate. */
 export function wantsWholeMandate({ outcome }: Verdict): boolean {
