@@ -66,6 +66,8 @@ async function record(
         scopes: progress.scopes ? [...progress.scopes] : undefined,
         hop_count: call?.bound.path?.edges.length,
         provider_id: call?.resource.providerId,
+        // One call has one decision; what is decided while its answer is open is told apart from it.
+        decided_again: question.again === true ? true : undefined,
       },
     }),
   );

@@ -11,6 +11,8 @@ export interface CallQuestion {
   readonly resource: string;
   readonly method: string;
   readonly path: string;
+  /** About a call whose answer is open already. */
+  readonly again?: boolean;
 }
 
 /** What goes on the upstream request; held for one call only. */

@@ -49,6 +49,7 @@ export function callQuestion(question: Question, mandate: string): CallQuestion 
     resource: question.resource,
     method: question.method,
     path: question.path,
+    again: question.again,
   };
 }
 

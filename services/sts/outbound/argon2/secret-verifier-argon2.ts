@@ -59,17 +59,19 @@ function createLine(options: SecretVerifierOptions): <T>(zoneId: string, work: (
   let waitingCount = 0;
   let running = 0;
 
-  function startNext(): void {
+  /** Hands the slot on, so that nobody can take it in between; false when nobody waits. */
+  function handOn(): boolean {
     const next = waiting.entries().next();
-    if (next.done) return;
+    if (next.done) return false;
     const [zoneId, line] = next.value;
     const waiter = line.shift();
     // The zone goes to the back of the round, or out of it.
     waiting.delete(zoneId);
     if (line.length > 0) waiting.set(zoneId, line);
-    if (!waiter) return;
+    if (!waiter) return false;
     waitingCount -= 1;
     waiter.start();
+    return true;
   }
 
   async function slot(zoneId: string): Promise<void> {
@@ -86,7 +88,6 @@ function createLine(options: SecretVerifierOptions): <T>(zoneId: string, work: (
       line.push({ zoneId, start: resolve });
       waiting.set(zoneId, line);
     });
-    running += 1;
   }
 
   return async (zoneId, work) => {
@@ -94,8 +95,7 @@ function createLine(options: SecretVerifierOptions): <T>(zoneId: string, work: (
     try {
       return await work();
     } finally {
-      running -= 1;
-      startNext();
+      if (!handOn()) running -= 1;
     }
   };
 }

@@ -1,0 +1,175 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Failure } from '#mesh/failure';
+import type { FailureReason } from '#mesh/failure';
+import { parseMandate } from '#mesh/mandate';
+import type { AgentSession } from '../../domain/agent-session.ts';
+import { formatSecret } from '../../domain/client-secret.ts';
+import { policyAnswer } from '../../outbound/memory/judging-memory.ts';
+import { createMemoryPorts } from '../../outbound/memory/ports-memory.ts';
+import type { MemoryOptions } from '../../outbound/memory/ports-memory.ts';
+import { exchangeToken } from './exchange-token.ts';
+import type { TokenGrant, TokenRequest } from './token-request.ts';
+
+const asked = { requestId: 'r', traceId: undefined };
+
+function setUp(options: MemoryOptions = {}) {
+  const memory = createMemoryPorts(options);
+  const { application, secret } = memory.addApplication();
+  memory.addResource('a', ['read', 'write']);
+  memory.addResource('b', ['read', 'admin']);
+  const request = (fields: Partial<TokenRequest> = {}): TokenRequest => ({
+    asked,
+    source: '192.0.2.1',
+    zoneId: memory.zone.id,
+    applicationId: application.id,
+    clientSecret: secret,
+    resources: ['a'],
+    scopes: undefined,
+    subjectToken: undefined,
+    agentSessionId: undefined,
+    delegationEdgeId: undefined,
+    ttlSeconds: undefined,
+    ...fields,
+  });
+  const exchange = async (fields: Partial<TokenRequest> = {}): Promise<TokenGrant> =>
+    exchangeToken(memory.ports, request(fields));
+  return { ...memory, application, exchange };
+}
+
+async function reasonOf(work: Promise<unknown>): Promise<FailureReason> {
+  const error: unknown = await work.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  if (error instanceof Failure) return error.reason;
+  throw new Error('nothing was refused', { cause: error });
+}
+
+function session(applicationId: string, zoneId: string): AgentSession {
+  const id = '01900000-0000-7000-8000-00000000aaaa';
+  const fields = { parentId: undefined, kind: 'instance', state: 'active', depth: 0, passLifecycle: false };
+  return {
+    id,
+    zoneId,
+    applicationId,
+    scopes: ['read'],
+    resources: ['a'],
+    sid: 's',
+    expiresAtMs: Date.UTC(2027, 0, 1),
+    ...fields,
+  };
+}
+
+describe('an exchange', () => {
+  it('refuses what ends while policy is being asked', async () => {
+    const ends = ['agent_session', 'application', 'zone', 'zone_key', 'subject'] as const;
+    for (const kind of ends) {
+      const hooks: { before?: () => void } = {};
+      const world = setUp({
+        judge: () => {
+          hooks.before?.();
+          return policyAnswer('allow');
+        },
+      });
+      const bound = session(world.application.id, world.zone.id);
+      world.world.sessions.set(bound.id, bound);
+      const ids = {
+        agent_session: bound.id,
+        application: world.application.id,
+        zone: world.zone.id,
+        zone_key: 'key-1',
+      };
+      const id = kind === 'subject' ? world.application.id : ids[kind];
+      hooks.before = () => world.ports.revocations.revoke(world.zone.id, { kind, id });
+      expect(await reasonOf(world.exchange({ agentSessionId: bound.id }))).toBe('token_revoked');
+      delete hooks.before;
+      expect((await world.exchange({ agentSessionId: bound.id })).scopes).toEqual(['read']);
+    }
+  });
+
+  it('signs the number it had applied, so that anchors before it say nothing', async () => {
+    const world = setUp();
+    world.ports.revocations.revoke(world.zone.id, { kind: 'application', id: world.application.id });
+    const grant = await world.exchange();
+    expect(parseMandate(grant.accessToken)?.claims.rev).toBe(1);
+  });
+
+  it('does nothing while revocation is stale', async () => {
+    const world = setUp();
+    world.ports.revocations.usable = false;
+    expect(await reasonOf(world.exchange())).toBe('revocation_stale');
+    expect(world.ports.secretVerifier.asked).toBe(0);
+  });
+
+  it('releases nothing that has no evidence', async () => {
+    const world = setUp();
+    world.ports.evidence.usable = false;
+    expect(await reasonOf(world.exchange())).toBe('audit_unavailable');
+    expect(await reasonOf(world.exchange({ clientSecret: 'junk' }))).toBe('audit_unavailable');
+  });
+
+  it('costs one derivation for a plausible secret of an application that does not exist, none for junk', async () => {
+    const world = setUp();
+    const unknown = '01900000-0000-7000-8000-00000000ffff';
+    const plausible = formatSecret(world.zone.secretCheckKey, Buffer.alloc(32), unknown);
+    expect(await reasonOf(world.exchange({ applicationId: unknown, clientSecret: plausible }))).toBe('invalid_client');
+    expect(world.ports.secretVerifier.asked).toBe(1);
+    expect(await reasonOf(world.exchange({ applicationId: unknown, clientSecret: 'junk' }))).toBe('invalid_client');
+    expect(await reasonOf(world.exchange({ clientSecret: 'junk' }))).toBe('invalid_client');
+    expect(world.ports.secretVerifier.asked).toBe(1);
+  });
+
+  it('answers 429 when nothing is granted but for the rate', async () => {
+    const world = setUp({ mintLimit: 1 });
+    await world.exchange();
+    expect(await reasonOf(world.exchange())).toBe('rate_limited');
+    const mixed = await world.exchange({ resources: ['a', 'b'] });
+    expect(mixed.targets).toEqual(['b']);
+    expect(mixed.denied).toMatchObject([{ resource: 'a', error: 'rate_limited' }]);
+  });
+
+  it('grants no pair of target and scope that policy did not allow, along any chain', async () => {
+    const names = ['read', 'write', 'admin', 'other'];
+    const step = fc.record({
+      resources: fc.uniqueArray(fc.constantFrom('a', 'b', 'c'), { minLength: 1 }),
+      scopes: fc.option(fc.uniqueArray(fc.constantFrom(...names), { minLength: 1 }), { nil: undefined }),
+    });
+    await fc.assert(
+      fc.asyncProperty(step, step, fc.uniqueArray(fc.constantFrom('a', 'b')), async (first, second, denied) => {
+        const allowed = new Set<string>();
+        const world = setUp({
+          judge: (input) => {
+            const { identifier } = input['resource'] as { identifier: string };
+            const { requested_scopes: scopes } = input['context'] as { requested_scopes: string[] };
+            if (denied.some((name) => name === identifier)) return policyAnswer('deny');
+            for (const scope of scopes) allowed.add(`${identifier} ${scope}`);
+            return policyAnswer('allow');
+          },
+        });
+        const grants: TokenGrant[] = [];
+        const attempt = async (fields: Partial<TokenRequest>): Promise<void> => {
+          const grant = await world.exchange(fields).catch((error: unknown) => {
+            if (error instanceof Failure && error.entry.httpStatus < 500) return undefined;
+            throw error;
+          });
+          if (grant) grants.push(grant);
+        };
+        await attempt(first);
+        const [ambient] = grants;
+        if (ambient) await attempt({ ...second, subjectToken: ambient.accessToken });
+        for (const grant of grants) {
+          for (const target of grant.targets) {
+            for (const scope of grant.scopes) expect(allowed).toContain(`${target} ${scope}`);
+          }
+        }
+        const [outer, inner] = grants;
+        if (outer && inner) {
+          for (const target of inner.targets) expect(outer.targets).toContain(target);
+          for (const scope of inner.scopes) expect(outer.scopes).toContain(scope);
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
