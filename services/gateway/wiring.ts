@@ -79,7 +79,7 @@ export async function wire(config: GatewayConfig, overrides: Overrides = {}): Pr
   const health = createHealth({
     checks: {
       revocation: async () => parts.revocations.assertUsable(),
-      sts: async () => await parts.sts.check(),
+      sts: async () => parts.sts.assertConnected(),
       evidence: async () => {
         if (!parts.trail.isUsable()) throw fail('audit_unavailable');
       },

@@ -13,6 +13,8 @@ export interface Question {
   readonly path: string;
   readonly requestId: string;
   readonly traceparent: string;
+  /** About a call that was allowed and whose answer is still open. */
+  readonly again?: boolean;
 }
 
 /** An allow. Its decision event is durable before it arrives here. Holds the credential: never logged, never stored. */

@@ -59,6 +59,7 @@ export interface Bed extends AsyncDisposable {
   open(options?: CallOptions): Promise<{ response: IncomingMessage; destroy(): void }>;
   revoke(anchors: readonly { kind: string; anchor: string }[], zoneId?: ZoneId): Promise<void>;
   policyChanged(policySetVersionId: string): Promise<void>;
+  resourceChanged(id: string): Promise<void>;
   addResource(fields?: Partial<ResourceFields>): Promise<string>;
   /** Events of the ledger's stream that say this, oldest first. */
   events(filter: Readonly<Record<string, unknown>>): Promise<Readonly<Record<string, unknown>>[]>;
@@ -200,6 +201,12 @@ export async function startBed(options: BedOptions = {}): Promise<Bed> {
       await owners.api.inZone(zoneId, async (tx) => {
         const payload = { zone_id: zoneId, policy_set_id: 'set-1', policy_set_version_id: policySetVersionId };
         await enqueueNumbered(tx, { stream: 'caracal.policy.invalidate', zoneId, payload });
+      });
+    },
+    resourceChanged: async (id) => {
+      await owners.api.inZone(zoneId, async (tx) => {
+        const payload = { zone_id: zoneId, kind: 'resource', id, version: 2 };
+        await enqueueNumbered(tx, { stream: 'caracal.resources.invalidate', zoneId, payload });
       });
     },
     addResource,

@@ -5,7 +5,7 @@ import { startBed, until, type Bed } from './gateway-bed.ts';
 
 let bed: Bed;
 beforeAll(async () => {
-  bed = await startBed();
+  bed = await startBed({ env: { BINDINGS_RELOAD_MS: '1000' } });
 });
 afterAll(async () => await bed[Symbol.asyncDispose]());
 beforeEach(() => {
@@ -293,6 +293,17 @@ describe('limits and changes', () => {
     await bed.addResource({ identifier: 'fresh' });
     const token = bed.sts.mandate(bed.zoneId, { target: ['fresh'] });
     expect((await bed.call({ token, resource: 'fresh' })).status).toBe(200);
+  });
+
+  test('a resource that is archived stops being one, by news of it and without', async () => {
+    for (const identifier of ['told', 'untold']) {
+      const id = await bed.addResource({ identifier });
+      const token = bed.sts.mandate(bed.zoneId, { target: [identifier] });
+      expect((await bed.call({ token, resource: identifier })).status).toBe(200);
+      await bed.sql('UPDATE api.resources SET archived_at = now() WHERE id = $1', [id]);
+      if (identifier === 'told') await bed.resourceChanged(id);
+      await until(async () => (await bed.call({ token, resource: identifier })).status === 404, 'the end of it');
+    }
   });
 
   test('an odd path reaches only a resource that allows it by name', async () => {

@@ -127,7 +127,7 @@ export class OpenResponses {
       response.deciding = false;
       this.#deciding -= 1;
     };
-    this.#deps.authorizer.ask(question).answer.then(
+    this.#deps.authorizer.ask({ ...question, again: true }).answer.then(
       (answer) => {
         settled();
         if (answer.kind === 'refused') response.cut('denied_anew');

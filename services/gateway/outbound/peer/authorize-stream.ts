@@ -37,6 +37,8 @@ interface Asked {
 // sts.proto: a heartbeat each 5 s, the end after 15 s of silence.
 const heartbeatMs = 5000;
 const silenceMs = 15_000;
+// Connection, handshake and hello are a few round trips; an address that needs longer is as good as away.
+const openingMs = 5000;
 // The STS remembers at least twice as many per stream, in the same order of use.
 const rememberedMandates = 512;
 // Questions under way on one stream; at 1 ms an answer this is far above what a process can ask.
@@ -175,7 +177,8 @@ export class AuthorizeStream {
       if (asked.dueAtMs > now) break;
       this.#cancel(id);
     }
-    if (now - this.#heardAtMs >= silenceMs) return this.end(broken('silence'));
+    const patienceMs = this.#state === 'opening' ? openingMs : silenceMs;
+    if (now - this.#heardAtMs >= patienceMs) return this.end(broken('silence'));
     if (this.#state === 'opening') return;
     if (now - this.#beatAtMs >= heartbeatMs) {
       this.#beatAtMs = now;

@@ -40,6 +40,7 @@ const streamsToSingleAddress = 4;
 const streamLifeMs = 300_000;
 const streamLifeSpread = 0.2;
 const lookEveryMs = 100;
+const startPatienceMs = 2000;
 const firstRetryMs = 100;
 const longestRetryMs = 3000;
 
@@ -60,7 +61,8 @@ interface Target {
 class StreamPool implements AuthorizerPeer {
   readonly #options: AuthorizerPeerOptions;
   readonly #targets = new Map<string, Target>();
-  /** Streams that take no more questions and still owe answers. */
+  /** Streams that take no questions yet, and those that take no more and still owe answers. */
+  readonly #opening = new Set<AuthorizeStream>();
   readonly #draining = new Set<AuthorizeStream>();
   readonly #stop = new AbortController();
   #resolvedAtMs = Number.NEGATIVE_INFINITY;
@@ -87,8 +89,10 @@ class StreamPool implements AuthorizerPeer {
 
   async start(): Promise<void> {
     await this.#resolve();
-    await Promise.all(this.#openMissing());
+    const opening = this.#openMissing();
     this.#running = this.#run();
+    // An STS that is away keeps nobody from starting: readiness tells of it.
+    await Promise.race([Promise.all(opening), this.#options.clock.sleep(startPatienceMs, this.#stop.signal)]);
   }
 
   async #run(): Promise<void> {
@@ -97,7 +101,8 @@ class StreamPool implements AuthorizerPeer {
       await clock.sleep(lookEveryMs, this.#stop.signal).catch(() => undefined);
       if (this.#stop.signal.aborted) return;
       if (clock.monotonic() - this.#resolvedAtMs >= resolveEveryMs) await this.#resolve();
-      for (const stream of [...this.#slots().map((slot) => slot.stream), ...this.#draining]) stream?.look();
+      const serving = this.#slots().map((slot) => slot.stream);
+      for (const stream of [...serving, ...this.#opening, ...this.#draining]) stream?.look();
       void this.#openMissing();
     }
   }
@@ -154,7 +159,8 @@ class StreamPool implements AuthorizerPeer {
         onEnd: () => this.#ended(slot, stream, opened),
         onClosing: () => (slot.replaceAtMs = Number.NEGATIVE_INFINITY),
       });
-      await stream.open();
+      this.#opening.add(stream);
+      await stream.open().finally(() => this.#opening.delete(stream));
       this.#retire(slot);
       slot.stream = stream;
       slot.transport = opened;
@@ -214,7 +220,7 @@ class StreamPool implements AuthorizerPeer {
     this.#stop.abort();
     await this.#running;
     for (const slot of this.#slots()) slot.stream?.end(undefined);
-    for (const stream of this.#draining) stream.end(undefined);
+    for (const stream of [...this.#opening, ...this.#draining]) stream.end(undefined);
     this.#targets.clear();
   }
 }

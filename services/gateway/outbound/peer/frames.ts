@@ -21,7 +21,7 @@ export interface AskedQuestion {
 }
 
 export function questionFrame({ id, deadlineMs, question, byDigest }: AskedQuestion): AuthorizeRequest {
-  const { mandate, zoneId, resource, method, path, requestId, traceparent } = question;
+  const { mandate, zoneId, resource, method, path, requestId, traceparent, again = false } = question;
   return create(AuthorizeRequestSchema, {
     frame: {
       case: 'question',
@@ -37,6 +37,7 @@ export function questionFrame({ id, deadlineMs, question, byDigest }: AskedQuest
         path,
         requestId,
         traceparent,
+        again,
       },
     },
   });

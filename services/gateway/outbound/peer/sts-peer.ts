@@ -1,5 +1,6 @@
 // Everything the Gateway gets from the STS, over one way of reaching it: verification keys and decisions.
 import { LRUCache } from 'lru-cache';
+import { fail } from '#mesh/failure';
 import { serviceIdentity } from '#mesh/identity';
 import {
   createJwksCache,
@@ -42,8 +43,8 @@ export interface StsPeer extends AsyncDisposable {
   /** Drops a zone's keys and every mandate verified by them. */
   forgetKeys(zoneId: string): void;
   forgetAllKeys(): void;
-  /** Rejects with `sts_unavailable` unless questions can be asked or the STS answers its probe. */
-  check(): Promise<void>;
+  /** Throws `sts_unavailable` unless a question asked now would be sent. */
+  assertConnected(): void;
 }
 
 // Zones whose keys may be held, as many as the cache of keys holds.
@@ -84,8 +85,8 @@ export function createStsPeer(options: StsPeerOptions): StsPeer {
     forgetAllKeys() {
       for (const zoneId of zones.keys()) forgetKeys(zoneId);
     },
-    async check() {
-      if (!authorizer.isConnected()) await keys.probe();
+    assertConnected() {
+      if (!authorizer.isConnected()) throw fail('sts_unavailable');
     },
     async [Symbol.asyncDispose]() {
       await authorizer[Symbol.asyncDispose]();

@@ -20,8 +20,6 @@ export interface ZoneKeysOptions {
 export interface ZoneKeys extends AsyncDisposable {
   /** Undefined when there is no such zone. Rejects with `sts_unavailable` when nobody can say within two seconds. */
   fetchJwks(zoneId: string): Promise<Jwks | undefined>;
-  /** Rejects unless the STS answers its health probe. */
-  probe(): Promise<void>;
 }
 
 // A zone has a handful of keys of 200 bytes.
@@ -68,12 +66,6 @@ export function createZoneKeys(options: ZoneKeysOptions): ZoneKeys {
       } catch (error) {
         throw fail('sts_unavailable', { privateDetail: 'zone keys could not be read', cause: error });
       }
-    },
-    async probe() {
-      const { status } = await get('/health').catch((error: unknown) => {
-        throw fail('sts_unavailable', { cause: error });
-      });
-      if (status !== 200) throw fail('sts_unavailable');
     },
     async [Symbol.asyncDispose]() {
       await agent?.destroy().catch(() => undefined);
