@@ -34,5 +34,6 @@ export type { LedgerRelaySettings } from './ledger-relay.ts';
 export type { ProcessHost } from './process-host.ts';
 export { runService } from './run-service.ts';
 export type { RunConfig, RunOptions, Wired } from './run-service.ts';
+export { requireStores } from './stores.ts';
 export { createSurface, peerTls } from './surface.ts';
 export type { Surface, SurfaceOptions, SurfaceSettings } from './surface.ts';

@@ -3,8 +3,8 @@ import { AuditService } from '#gen/caracal/audit/v1/audit_pb';
 import { constantTimeEqual } from '#mesh/canonical';
 import { createHealth, type Health } from '#mesh/health';
 import { newId } from '#mesh/ids';
-import { followDatabaseClock, requireSchema } from '#mesh/postgres';
-import { createSurface, type Foundation, openFoundation, type Surface, type Wired } from '#mesh/runtime';
+import { followDatabaseClock } from '#mesh/postgres';
+import { createSurface, type Foundation, openFoundation, requireStores, type Surface, type Wired } from '#mesh/runtime';
 import { signAuditEvent } from '#mesh/trail';
 import type { AuditConfig } from './config.ts';
 import type { GapMemory } from './domain/producer-sequence.ts';
@@ -21,8 +21,6 @@ import { isLedgerCursor } from './outbound/postgres/ledger-rows.ts';
 import { createLedgerStore } from './outbound/postgres/ledger-store.ts';
 import type { AuditDeps, SignatureCheck } from './ports/deps.ts';
 
-/** How long to wait at start for migrations that are on their way. */
-const schemaWaitMs = 30_000;
 /** Months of partitions that stand ahead: a failed night costs nothing. */
 const partitionsAhead = 3;
 const partitionIntervalMs = 86_400_000;
@@ -54,7 +52,7 @@ export async function wire(config: AuditConfig): Promise<Wired> {
     health,
     listener: surface.listener,
     start: async () => {
-      await requireSchema({ database, service: 'audit', clock, waitMs: schemaWaitMs });
+      await requireStores('audit', foundation, config.mode.mode);
       running.use(await followDatabaseClock({ database, clock, logger }));
       await running.use(partitionJob(foundation)).start();
       running.use(auditIngestor(parts)).start();

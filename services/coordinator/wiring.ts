@@ -3,7 +3,7 @@ import { CoordinatorService } from '#gen/caracal/coordinator/v1/coordinator_pb';
 import { createHealth, type Health } from '#mesh/health';
 import { newId } from '#mesh/ids';
 import { createJwksCache, createMandateVerifier, type MandateVerifier } from '#mesh/mandate';
-import { followDatabaseClock, requireSchema } from '#mesh/postgres';
+import { followDatabaseClock } from '#mesh/postgres';
 import { createRevocationBarrier } from '#mesh/revocation';
 import { createPeerHttp, createPeerTransport } from '#mesh/rpc';
 import {
@@ -11,6 +11,7 @@ import {
   createSurface,
   type Foundation,
   openFoundation,
+  requireStores,
   peerTls,
   type Surface,
   type Wired,
@@ -30,9 +31,6 @@ import { createZoneKeys } from './outbound/peer/zone-keys.ts';
 import { createSessionGraph } from './outbound/postgres/session-graph.ts';
 import { isCursor } from './outbound/postgres/session-rows.ts';
 import type { CoordinatorDeps } from './ports/deps.ts';
-
-/** How long to wait at start for migrations that are on their way. */
-const schemaWaitMs = 30_000;
 
 /** Wires the Coordinator; nothing runs before `start`. */
 export async function wire(config: CoordinatorConfig): Promise<Wired> {
@@ -58,7 +56,7 @@ export async function wire(config: CoordinatorConfig): Promise<Wired> {
     health,
     listener: surface.listener,
     start: async () => {
-      await requireSchema({ database, service: 'coordinator', clock, waitMs: schemaWaitMs });
+      await requireStores('coordinator', foundation, config.mode.mode);
       running.use(await followDatabaseClock({ database, clock, logger }));
       running.use(createLedgerRelay('coordinator', foundation, config)).start();
       running.use(expirySweep(config, deps)).start();
