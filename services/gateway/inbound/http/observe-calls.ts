@@ -18,6 +18,7 @@ export function createCallObserver(metrics: GatewayMetrics, logger: Logger): (ca
       ...(failure === undefined ? {} : { error: failure }),
     };
     if (status >= 500) logger.warn(fields, 'a governed call failed');
+    else if (failure !== undefined) logger.info(fields, 'a governed call was refused or cut');
     else logger.debug(fields, 'a governed call ended');
   };
 }
