@@ -50,11 +50,12 @@ describe('while Redis is away', () => {
 describe('while Postgres is away', () => {
   it('an ambient mint is 503, a warm call goes on, and everything is refused past the staleness limit', async () => {
     await sts.token(app, { resource: calendar, subject_token: mandate });
-    // The service's own login is locked out and cut off: to it, Postgres is away.
-    await sts.sql('ALTER ROLE caracal_sts_login NOLOGIN');
+    // The administrator is exempt from the limit; to the service, which is cut off too, Postgres is away.
+    const { name } = sts.installation.database;
+    await sts.sql(`ALTER DATABASE ${name} CONNECTION LIMIT 0`);
     await sts.sql(
       "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'caracal_sts_login' AND datname = $1",
-      [sts.installation.database.name],
+      [name],
     );
     try {
       const warm = await sts.token(app, { resource: calendar, subject_token: mandate });
@@ -73,8 +74,18 @@ describe('while Postgres is away', () => {
         error: 'revocation_stale',
       });
     } finally {
-      await sts.sql('ALTER ROLE caracal_sts_login LOGIN');
+      await sts.sql(`ALTER DATABASE ${name} CONNECTION LIMIT -1`);
     }
     await expect.poll(ask, { timeout: 30_000 }).toBe('allowed');
+  });
+});
+
+describe('a stop', () => {
+  it('ends open streams after what was asked and does not wait for their age or for peers that are gone', async () => {
+    const gone = await openAuthorize(sts);
+    await gone[Symbol.asyncDispose]();
+    const startedAt = performance.now();
+    await Promise.all([sts.installation.process('sts').stop(), gateway.ended.catch(() => undefined)]);
+    expect(performance.now() - startedAt).toBeLessThan(12_000);
   });
 });

@@ -44,6 +44,8 @@ const windowQuestions = 2048;
 const rememberedMandates = 1024;
 /** What was asked before Closing may take a full unary deadline. */
 const closingMs = 30_000;
+/** A question that crossed the Closing on its way arrives within this. */
+const crossingMs = 1000;
 const lookMs = 500;
 
 class AuthorizeStream {
@@ -181,6 +183,7 @@ class AuthorizeStream {
       if (now - this.#heardAtMs >= silenceMs) this.#end();
       else if (this.#closingAtMs !== undefined && now - this.#closingAtMs >= closingMs) this.#end();
       else if (now >= this.#endsAtMs) this.#close();
+      this.#endWhenDone();
       if (now - this.#beatAtMs >= heartbeatMs) {
         this.#beatAtMs = now;
         this.#out.push(frame({ case: 'heartbeat', value: {} }));
@@ -198,7 +201,7 @@ class AuthorizeStream {
   /** After Closing the Gateway ends the stream; one that does not is ended here once nothing is under way. */
   #endWhenDone(): void {
     if (this.#closingAtMs === undefined || this.#underWay.size > 0) return;
-    if (this.#deps.clock.monotonic() - this.#closingAtMs >= heartbeatMs) this.#end();
+    if (this.#deps.clock.monotonic() - this.#closingAtMs >= crossingMs) this.#end();
   }
 
   #end(): void {
