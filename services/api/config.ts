@@ -1,0 +1,62 @@
+// The API's settings.
+import {
+  type ConfigOf,
+  defineSettings,
+  type Environment,
+  keySettings,
+  listenerSettings,
+  loadConfig,
+  modeSettings,
+  outboxSettings,
+  setting,
+  storeSettings,
+  stsPeerSettings,
+} from '#mesh/config';
+
+const administration = defineSettings({
+  adminToken: setting.secret({
+    name: 'ADMIN_TOKEN',
+    aliases: ['CARACAL_ADMIN_TOKEN'],
+    sentence: 'The bootstrap admin token: global, everything allowed. Another value ends the one before.',
+    required: true,
+  }),
+  requestsPerMinute: setting.integer({
+    name: 'API_V1_RATE_LIMIT_PER_MIN',
+    sentence: 'Requests a minute that one admin token may make.',
+    // A hundred a second for one administrator is a program that has gone wild.
+    default: 6000,
+    min: 1,
+    max: 10_000_000,
+  }),
+  authenticationFailuresPerMinute: setting.integer({
+    name: 'ADMIN_AUTH_FAIL_LIMIT_PER_MIN',
+    sentence: 'Refused admin tokens a minute from one address, after which refusals say to come back later.',
+    default: 60,
+    min: 1,
+    max: 1_000_000,
+  }),
+});
+
+const peers = defineSettings({
+  auditUrl: setting.url({ name: 'AUDIT_URL', sentence: 'Where Audit answers its peers.', required: true }),
+  coordinatorUrl: setting.url({
+    name: 'COORDINATOR_URL',
+    sentence: 'Where the Coordinator answers its peers.',
+    required: true,
+  }),
+});
+
+export const table = defineSettings({
+  mode: modeSettings,
+  listener: listenerSettings('api'),
+  stores: storeSettings({ statementTimeoutMs: 15_000 }),
+  keys: keySettings,
+  outbox: outboxSettings({ pollMs: 250, batchSize: 32, maxAttempts: 100 }),
+  sts: stsPeerSettings,
+  peers,
+  administration,
+});
+
+export type ApiConfig = ConfigOf<typeof table>;
+
+export const loadApiConfig = (env: Environment): ApiConfig => loadConfig(table, env);

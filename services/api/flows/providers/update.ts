@@ -1,0 +1,45 @@
+// Changes a provider. Secrets that are not named stay as they are; its kind never changes.
+import { fail } from '#mesh/failure';
+import type { IfMatch } from '../../domain/entity-tag.ts';
+import { type Provider, providerProblems } from '../../domain/provider-kind.ts';
+import type { Patch } from '../../ports/collection.ts';
+import type { ApiDeps } from '../../ports/deps.ts';
+import { type ZoneCall, found } from '../admin-call.ts';
+import { changedFields, changeGuarded } from '../change-guarded.ts';
+import { sealSecrets } from './seal.ts';
+
+export interface UpdateProvider {
+  readonly id: string;
+  readonly patch: Patch<Provider>;
+  readonly secrets: Readonly<Record<string, string>>;
+  readonly ifMatch: IfMatch;
+  /** What is wrong with this configuration for a kind; the shapes are the edge's. */
+  readonly configProblems: (kind: Provider['kind'], config: unknown) => readonly { path: string; rule: string }[];
+}
+
+/** @throws invalid_request, not_found, version_mismatch, conflict (identifier), sts_unavailable. */
+export async function updateProvider(deps: ApiDeps, call: ZoneCall, update: UpdateProvider): Promise<Provider> {
+  const { id, patch, secrets } = update;
+  const hasSecrets = Object.keys(secrets).length > 0;
+  const fields = changedFields({ ...patch, ...(hasSecrets ? { secrets } : {}) });
+  const before = found(await deps.store.read(call.zoneId, (tx) => tx.providers.find(id)), 'provider');
+  const problems = [
+    ...(patch.config === undefined ? [] : update.configProblems(before.kind, patch.config)),
+    ...providerProblems(before.kind, patch.config ?? {}, secrets),
+  ];
+  if (problems.length > 0) throw fail('invalid_request', { fields: problems });
+  const sealed = await sealSecrets(deps, call, secrets);
+  return changeGuarded<Provider>(deps, call, {
+    id,
+    entity: 'provider',
+    rows: (tx) => tx.providers,
+    ifMatch: update.ifMatch,
+    verb: 'update',
+    fields,
+    apply: async (tx) => {
+      await tx.putSecrets(id, sealed);
+      return tx.providers.update(id, patch);
+    },
+    tell: (tx, changed) => tx.invalidate('provider', id, changed.version),
+  });
+}

@@ -1,0 +1,22 @@
+// What the flows of the control plane may use.
+import type { IdSource } from '#mesh/ids';
+import type { AgentSessions } from './agent-sessions.ts';
+import type { ControlStore } from './control-store.ts';
+import type { LedgerReader } from './ledger.ts';
+import type { RevocationBarrier } from './revocation-barrier.ts';
+import type { StsPeer } from './sts-peer.ts';
+
+export interface ApiDeps {
+  readonly store: ControlStore;
+  readonly sts: StsPeer;
+  readonly ledger: LedgerReader;
+  readonly sessions: AgentSessions;
+  readonly barrier: RevocationBarrier;
+  readonly newId: IdSource;
+  /** So many bytes nobody can guess. */
+  readonly random: (bytes: number) => Uint8Array;
+  /** Argon2id in the stored form; `rate_limited` when too many wait. */
+  readonly hashSecret: (secret: string) => Promise<string>;
+  /** Digests under which a request's body may be known, the one to store first; keyed, for bodies hold secrets. */
+  readonly bodyDigests: (body: string) => readonly string[];
+}
