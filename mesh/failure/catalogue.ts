@@ -39,7 +39,7 @@ const rows = {
     'This grant type is not supported.',
   ],
   invalid_path: [5, 'invalid_argument', 400, 'invalid_path', 'final', 'The path is ambiguous and was not forwarded.'],
-  policy_invalid: [6, 'invalid_argument', 400, 'policy_invalid', 'final', 'The policy does not compile.'],
+  policy_invalid: [6, 'invalid_argument', 422, 'policy_invalid', 'final', 'The policy does not compile.'],
   request_timeout: [7, 'deadline_exceeded', 408, 'request_timeout', 'retry', 'The request took too long to arrive.'],
   payload_too_large: [8, 'resource_exhausted', 413, 'payload_too_large', 'final', 'The request is too large.'],
   unsupported_media_type: [
