@@ -5,17 +5,12 @@ import { createHealth } from '#mesh/health';
 import type { Health } from '#mesh/health';
 import { SYSTEM_ZONE, newId } from '#mesh/ids';
 import { callerName } from '#mesh/identity';
-import { createRelay } from '#mesh/outbox';
-import type { Relay } from '#mesh/outbox';
-import { requireSchema } from '#mesh/postgres';
-import { createSurface } from '#mesh/runtime';
-import type { Surface, Wired } from '#mesh/runtime';
+import { createRateLimiter, createRedis, createStreamSigner } from '#mesh/redis';
+import type { RateLimiter } from '#mesh/redis';
+import { createLedgerRelay, createSurface, openFoundation, requireStores } from '#mesh/runtime';
+import type { Foundation, Surface, Wired } from '#mesh/runtime';
 import { createKeyring } from '#mesh/secrets';
-import { createLogger, createMetrics } from '#mesh/telemetry';
-import type { Logger, Metrics } from '#mesh/telemetry';
-import { createClock } from '#mesh/time';
-import type { DisciplinedClock } from '#mesh/time';
-import { auditStreamFields, buildAuditEvent, createRefusalSampler, createTrail, signAuditEvent } from '#mesh/trail';
+import { createRefusalSampler, createTrail } from '#mesh/trail';
 import type { Trail } from '#mesh/trail';
 import type { StsConfig } from './config.ts';
 import { authorizeCall, refuseCall } from './flows/authorize-call/authorize-call.ts';
@@ -40,12 +35,10 @@ import type { Knowledge } from './outbound/cache/knowledge.ts';
 import { openPolicyEngine } from './outbound/opa/open-policy-engine.ts';
 import type { OpenPolicyEngine } from './outbound/opa/open-policy-engine.ts';
 import { createPointLeadership } from './outbound/postgres/point-leadership-postgres.ts';
-import { createPostgresStores } from './outbound/postgres/postgres-stores.ts';
-import type { PostgresStores } from './outbound/postgres/postgres-stores.ts';
+import { openRevocationDatabase } from './outbound/postgres/revocation-database.ts';
+import { readWatermarks } from './outbound/postgres/watermarks.ts';
 import { createSessionRecordsPostgres } from './outbound/postgres/session-records-postgres.ts';
 import { createMintLimiter } from './outbound/redis/mint-limiter-redis.ts';
-import { createRedisStores } from './outbound/redis/redis-stores.ts';
-import type { RedisStores } from './outbound/redis/redis-stores.ts';
 import { createMandateReader, createMandateSigner } from './outbound/signing/mandate-signer.ts';
 import { createVault } from './outbound/signing/vault-envelopes.ts';
 import type { Vault } from './ports/vault.ts';
@@ -53,68 +46,72 @@ import type { Vault } from './ports/vault.ts';
 /** What everything else is made with. */
 interface Base {
   readonly config: StsConfig;
-  readonly clock: DisciplinedClock;
-  readonly logger: Logger;
-  readonly metrics: Metrics;
+  readonly foundation: Foundation;
   readonly own: StsMetrics;
 }
 
-/** What is opened, and closed in reverse. */
+/** What is opened beside the foundation, and closed in reverse. */
 interface Parts {
-  readonly postgres: PostgresStores;
-  readonly redis: RedisStores;
+  readonly limiter: RateLimiter;
   readonly trail: Trail;
   readonly vault: Vault;
   readonly knowledge: Knowledge;
   readonly policy: OpenPolicyEngine;
 }
 
-function openRedis({ config: { stores, keys }, logger }: Base): RedisStores {
-  return createRedisStores({
-    url: stores.redisUrl,
-    password: stores.redisPassword,
-    auditStreamUrl: stores.auditStreamUrl,
-    streamsKey: keys.streamsHmacKey,
-    previousStreamsKey: keys.streamsHmacKeyPrevious,
+async function openTrail({ config, foundation }: Base): Promise<Trail> {
+  const { keys, trail: journal } = config;
+  const { clock, logger, metrics, database } = foundation;
+  return createTrail({
+    producer: 'sts',
+    redis: foundation.ledgerRedis,
+    journalDirectory: journal.journalDirectory,
+    maxBytes: journal.journalMaxBytes,
     auditKey: keys.auditHmacKey,
+    previousAuditKey: keys.auditHmacKeyPrevious,
+    streamSigner: foundation.signer,
+    highWaterPercent: journal.streamHighWaterPercent,
+    watermarks: async () => readWatermarks(database),
+    clock,
+    newId,
     logger,
+    metrics,
   });
 }
 
-async function openParts(base: Base, stack: AsyncDisposableStack, replica: string): Promise<Parts> {
-  const { config, clock, logger, metrics, own } = base;
-  const { keys, trail: journal } = config;
-  const postgres = stack.use(createPostgresStores({ settings: config.stores, clock, logger, metrics }));
-  const redis = stack.use(openRedis(base));
-  const trail = stack.use(
-    await createTrail({
-      producer: 'sts',
-      redis: redis.ledger,
-      journalDirectory: journal.journalDirectory,
-      maxBytes: journal.journalMaxBytes,
-      auditKey: keys.auditHmacKey,
-      previousAuditKey: keys.auditHmacKeyPrevious,
-      streamSigner: redis.signer,
-      highWaterPercent: journal.streamHighWaterPercent,
-      watermarks: async () => postgres.watermarks(),
-      clock,
-      newId,
-      logger,
-      metrics,
-    }),
-  );
+async function openParts(base: Base, stack: AsyncDisposableStack): Promise<Parts> {
+  const { config, foundation, own } = base;
+  const { stores, keys } = config;
+  const { clock, logger, metrics, database, redis } = foundation;
+  // The seeds: streams in database 0, limits in 1.
+  const limits = { url: stores.redisUrl, password: stores.redisPassword, db: 1, name: 'sts-limits', logger };
+  const limiter = createRateLimiter({ redis: stack.use(createRedis(limits)) });
+  const trail = stack.use(await openTrail(base));
   const kek = { current: keys.zoneKek.toString('hex'), previous: keys.zoneKekPrevious?.toString('hex') };
   const vault = createVault(createKeyring(kek));
-  const issuer = config.issuer.issuerUrl;
-  const shared = { ...config.revocation, clock, logger, metrics, own };
-  const knowledge = stack.use(createKnowledge({ postgres, redis, vault, issuer, replica, newId, ...shared }));
-  const { opaUrls: urls, opaToken: token, ...limits } = config.policy;
-  const policy = stack.use(openPolicyEngine({ urls, token, ...limits, metrics: own }));
-  return { postgres, redis, trail, vault, knowledge, policy };
+  const knowledge = stack.use(
+    createKnowledge({
+      database,
+      revocationDatabase: stack.use(openRevocationDatabase(stores.databaseUrl, logger, clock)),
+      redis,
+      // In dev without STREAMS_HMAC_KEY nothing on a stream is believed; changes are then read from Postgres.
+      signer: foundation.signer ?? createStreamSigner({ current: randomBytes(32) }),
+      vault,
+      issuer: config.issuer.issuerUrl,
+      replica: config.listener.replicaId ?? newId(),
+      newId,
+      ...config.revocation,
+      ...{ clock, logger, metrics, own },
+    }),
+  );
+  const { opaUrls: urls, opaToken: token, ...bounds } = config.policy;
+  const policy = stack.use(openPolicyEngine({ urls, token, ...bounds, metrics: own }));
+  return { limiter, trail, vault, knowledge, policy };
 }
 
 /** Every port of every flow. */
-function bindPorts({ config, clock, own }: Base, parts: Parts) {
+function bindPorts({ config, foundation, own }: Base, parts: Parts) {
+  const { clock, database } = foundation;
   const { knowledge, trail, vault } = parts;
   const { secretVerifyConcurrency: concurrency, mintRateLimitPerMin: perMinute } = config.clients;
   return {
@@ -131,7 +128,7 @@ function bindPorts({ config, clock, own }: Base, parts: Parts) {
     policyEngine: parts.policy.engine,
     evidence: trail,
     refusalSampler: createRefusalSampler({ clock }),
-    sessionRecords: createSessionRecordsPostgres(parts.postgres.database),
+    sessionRecords: createSessionRecordsPostgres(database),
     unknownZoneKey: randomBytes(32),
     failureCounter: createFailureCounter(() => clock.monotonic()),
     secretVerifier: createSecretVerifier({
@@ -143,7 +140,7 @@ function bindPorts({ config, clock, own }: Base, parts: Parts) {
     }),
     // In dev mints go on uncounted while Redis is away (data.md).
     mintLimiter: createMintLimiter({
-      limiter: parts.redis.limiter,
+      limiter: parts.limiter,
       perMinute,
       serveUncounted: config.mode.mode === 'dev',
     }),
@@ -167,7 +164,7 @@ async function counted<T>(own: StsMetrics, kind: 'exchanges' | 'sessionMints', w
   }
 }
 
-function rpcDeps({ config, clock, own }: Base, ports: Ports, health: Health): StsServiceDeps {
+function rpcDeps({ config, foundation: { clock }, own }: Base, ports: Ports, health: Health): StsServiceDeps {
   const { gatewayStsHmacKey, gatewayStsHmacKeyPrevious } = config.keys;
   return {
     unary: {
@@ -196,11 +193,11 @@ function rpcDeps({ config, clock, own }: Base, ports: Ports, health: Health): St
   };
 }
 
-function createStsHealth({ postgres, redis, policy, knowledge, trail }: Parts): Health {
+function createStsHealth({ database, redis }: Foundation, { policy, knowledge, trail }: Parts): Health {
   return createHealth({
     checks: {
-      postgres: async () => postgres.database.ping(),
-      redis: async () => redis.streams.ping(),
+      postgres: async () => database.ping(),
+      redis: async () => redis.ping(),
       opa: async () => policy.ping(),
       revocation: async () => knowledge.revocations.assertUsable(),
       audit: async () => {
@@ -210,25 +207,9 @@ function createStsHealth({ postgres, redis, policy, knowledge, trail }: Parts): 
   });
 }
 
-function createStsRelay({ config, clock, logger, metrics }: Base, { postgres, redis }: Parts): Relay {
-  return createRelay({
-    database: postgres.database,
-    service: 'sts',
-    publisher: redis.publisher,
-    ledgerPublisher: redis.ledgerPublisher,
-    ledgerFields: (draft, origin) => {
-      const data = buildAuditEvent(draft, origin);
-      return auditStreamFields({ id: origin.id, data, sig: signAuditEvent(data, config.keys.auditHmacKey) });
-    },
-    ...config.outbox,
-    clock,
-    logger,
-    metrics,
-  });
-}
-
 async function openSurface(base: Base, ports: Ports, about: { health: Health; trail: Trail }): Promise<Surface> {
-  const { config, clock, logger, metrics, own } = base;
+  const { config, own } = base;
+  const { clock, logger, metrics } = base.foundation;
   const { health, trail } = about;
   return createSurface({
     service: 'sts',
@@ -256,10 +237,11 @@ async function openSurface(base: Base, ports: Ports, about: { health: Health; tr
   });
 }
 
-async function watch({ config, clock, logger }: Base, { postgres }: Parts, stop: AbortSignal): Promise<void> {
+async function watch({ config, foundation }: Base, stop: AbortSignal): Promise<void> {
+  const { clock, logger, database } = foundation;
   await watchPoints(
     {
-      leadership: createPointLeadership(postgres.database),
+      leadership: createPointLeadership(database),
       clock,
       maxStalenessMs: config.revocation.maxStalenessMs,
       onGone: ({ id }) => logger.warn({ point: id }, 'an enforcement point is gone'),
@@ -272,28 +254,26 @@ async function watch({ config, clock, logger }: Base, { postgres }: Parts, stop:
 /** The STS of this configuration, not started yet. */
 export async function wire(config: StsConfig): Promise<Wired> {
   await using stack = new AsyncDisposableStack();
-  const replica = config.listener.replicaId ?? newId();
-  const metrics = createMetrics('sts');
-  const logger = createLogger({ service: 'sts', level: config.listener.logLevel, replica });
-  const base: Base = { config, clock: createClock(), logger, metrics, own: createStsMetrics(metrics) };
-  const parts = await openParts(base, stack, replica);
-  const relay = stack.use(createStsRelay(base, parts));
+  const foundation = stack.use(openFoundation('sts', config));
+  const base: Base = { config, foundation, own: createStsMetrics(foundation.metrics) };
+  const parts = await openParts(base, stack);
+  const relay = stack.use(createLedgerRelay('sts', foundation, config));
   const stop = new AbortController();
   stack.defer(() => stop.abort());
-  const health = createStsHealth(parts);
+  const health = createStsHealth(foundation, parts);
   const surface = stack.use(await openSurface(base, bindPorts(base, parts), { health, trail: parts.trail }));
-  const { knowledge, postgres } = parts;
-  observeSizes(metrics, () => knowledge.sizes());
+  const { knowledge } = parts;
+  observeSizes(foundation.metrics, () => knowledge.sizes());
   const opened = stack.move();
   return {
     health,
     listener: surface.listener,
     async start() {
-      await requireSchema({ database: postgres.database, service: 'sts', clock: base.clock, waitMs: 30_000 });
+      await requireStores('sts', foundation, config.mode.mode);
       relay.start();
       for (const handling of invalidationHandling(knowledge.drops)) knowledge.follow(handling);
       await knowledge.revocations.start();
-      void watch(base, parts, stop.signal);
+      void watch(base, stop.signal);
     },
     [Symbol.asyncDispose]: async () => opened.disposeAsync(),
   };

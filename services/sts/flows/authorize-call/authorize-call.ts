@@ -11,7 +11,7 @@ import type { CallAllowed, CallQuestion, CallRefused, CallVerdict, Injection } f
 import { matchScopes } from './match-scopes.ts';
 import { prepareRelease, release } from './release-credential.ts';
 import type { PreparedRelease, ReleaseDeps } from './release-credential.ts';
-import { assertNotRevoked, readCall, verifyPresented } from './verify-mandate.ts';
+import { acceptPresented, assertNotRevoked, readCall } from './verify-mandate.ts';
 import type { KnownCall, VerifyDeps } from './verify-mandate.ts';
 
 export type AuthorizeDeps = VerifyDeps & DecideDeps & ReleaseDeps & { readonly evidence: Evidence };
@@ -84,8 +84,10 @@ interface ReadyToRelease {
 
 async function decideCall(deps: AuthorizeDeps, question: CallQuestion, progress: Progress): Promise<ReadyToRelease> {
   deps.revocations.assertUsable();
-  const mandate = await verifyPresented(deps, question);
+  const mandate = await deps.mandateReader.verify(question.mandate);
+  // From here on its zone is proven: a refusal belongs to that zone's ledger.
   progress.mandate = mandate;
+  acceptPresented(deps, question, mandate);
   const call = await readCall(deps, question, mandate);
   progress.call = call;
   const scopes = matchScopes(call, question);

@@ -43,9 +43,8 @@ export function assertNotRevoked(
   if (deps.revocations.refuses(mandate.claims.zone_id, mandate.claims.rev, anchors)) throw fail('token_revoked');
 }
 
-/** The presented mandate, good at this resource; `invalid_token` or `token_revoked`. */
-export async function verifyPresented(deps: VerifyDeps, question: CallQuestion): Promise<VerifiedMandate> {
-  const mandate = await deps.mandateReader.verify(question.mandate);
+/** The presented mandate must be good at this resource; `invalid_token` or `token_revoked`. */
+export function acceptPresented(deps: VerifyDeps, question: CallQuestion, mandate: VerifiedMandate): void {
   const { issuer } = deps;
   const verdict = accept(mandate.claims, {
     verifier: 'gateway',
@@ -56,7 +55,6 @@ export async function verifyPresented(deps: VerifyDeps, question: CallQuestion):
   if (verdict.kind === 'refused') throw fail('invalid_token', { privateDetail: verdict.cause });
   if (mandate.claims.exp * 1000 <= deps.clock.now()) throw fail('invalid_token', { privateDetail: 'expired' });
   assertNotRevoked(deps, mandate);
-  return mandate;
 }
 
 /** Zone, client, resource, session and path as they stand now. */

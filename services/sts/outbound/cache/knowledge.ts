@@ -4,6 +4,8 @@
 import type { JsonValue } from '#mesh/failure';
 import { createMandateVerifier } from '#mesh/mandate';
 import type { AnchorKindName, MandateVerifier } from '#mesh/mandate';
+import type { Database } from '#mesh/postgres';
+import type { RedisConnection, StreamSigner } from '#mesh/redis';
 import {
   createEnforcementPoint,
   createInvalidationTail,
@@ -17,17 +19,18 @@ import type { Logger, Metrics } from '#mesh/telemetry';
 import type { DisciplinedClock } from '#mesh/time';
 import type { StsMetrics } from '../../metrics.ts';
 import type { Vault } from '../../ports/vault.ts';
-import type { PostgresStores } from '../postgres/postgres-stores.ts';
 import { createZoneReader } from '../postgres/zone-reader.ts';
-import type { RedisStores } from '../redis/redis-stores.ts';
 import { createCachedDirectory } from './directory-cached.ts';
 import type { CachedDirectory, Drops } from './directory-cached.ts';
 import { createZoneKeys } from './zone-keys-cached.ts';
 import type { CachedZoneKeys } from './zone-keys-cached.ts';
 
 export interface KnowledgeOptions {
-  readonly postgres: PostgresStores;
-  readonly redis: RedisStores;
+  readonly database: Database;
+  /** For snapshot, renewals and heads of streams. */
+  readonly revocationDatabase: Database;
+  readonly redis: RedisConnection;
+  readonly signer: StreamSigner;
   readonly vault: Vault;
   readonly issuer: string;
   readonly replica: string;
@@ -66,7 +69,7 @@ export interface Knowledge extends AsyncDisposable {
 function createMemory(options: KnowledgeOptions, isFresh: (stream: StreamName) => () => boolean) {
   const { clock, maxStalenessMs, own, logger } = options;
   const cached = createCachedDirectory({
-    reader: createZoneReader(options.postgres.database),
+    reader: createZoneReader(options.database),
     fresh: {
       resources: isFresh('caracal.resources.invalidate'),
       policy: isFresh('caracal.policy.invalidate'),
@@ -77,7 +80,7 @@ function createMemory(options: KnowledgeOptions, isFresh: (stream: StreamName) =
     onLookup: (kind, hit) => own.cacheLookups.inc({ kind, outcome: hit ? 'hit' : 'miss' }),
   });
   const zoneKeys = createZoneKeys({
-    database: options.postgres.database,
+    database: options.database,
     vault: options.vault,
     isFresh: isFresh('caracal.keys.invalidate'),
     clock,
@@ -105,11 +108,11 @@ function dropAnchored(drops: KnowledgeDrops, zoneId: string, anchor: { kind: Anc
 }
 
 export function createKnowledge(options: KnowledgeOptions): Knowledge {
-  const { clock, logger, metrics, maxStalenessMs, replica, newId, redis } = options;
-  const database = options.postgres.revocationDatabase;
+  const { clock, logger, metrics, maxStalenessMs, replica, newId, redis, signer } = options;
+  const database = options.revocationDatabase;
   const tails = new Map<StreamName, InvalidationTail>();
   const memory = createMemory(options, (stream) => () => tails.get(stream)?.isFresh() ?? false);
-  const openTail = createTailSource({ redis: redis.streams, signer: redis.signer, clock, logger, metrics });
+  const openTail = createTailSource({ redis, signer, clock, logger, metrics });
   const shared = { openTail, clock, maxStalenessMs, logger, metrics };
   const revocations = createRevocationView({
     ...shared,
