@@ -4,7 +4,7 @@ import { createMemoryPorts } from '../../outbound/memory/ports-memory.ts';
 import type { MemoryOptions } from '../../outbound/memory/ports-memory.ts';
 import { exchangeToken } from '../exchange-token/exchange-token.ts';
 import { authorizeCall } from './authorize-call.ts';
-import type { CallVerdict } from './call-question.ts';
+import type { CallQuestion, CallVerdict } from './call-question.ts';
 
 const asked = { requestId: 'r', traceId: undefined };
 
@@ -26,7 +26,7 @@ async function setUp(options: MemoryOptions = {}) {
     ttlSeconds: undefined,
   });
   memory.ports.evidence.events.length = 0;
-  const ask = async (): Promise<CallVerdict> =>
+  const ask = async (more: Partial<CallQuestion> = {}): Promise<CallVerdict> =>
     authorizeCall(memory.ports, {
       asked,
       mandate: grant.accessToken,
@@ -34,6 +34,7 @@ async function setUp(options: MemoryOptions = {}) {
       resource: 'a',
       method: 'GET',
       path: '/x',
+      ...more,
     });
   return { ...memory, application, ask };
 }
@@ -64,6 +65,24 @@ describe('a governed call', () => {
     hooks.before = () => world.ports.revocations.revoke(world.zone.id, { kind: 'subject', id: world.application.id });
     expect(refusedFor(await world.ask())).toBe('token_revoked');
     expect(world.ports.evidence.events).toHaveLength(1);
+  });
+
+  it('is refused in the ledger of its own zone once its signature has verified, revoked and at the wrong place', async () => {
+    const world = await setUp();
+    world.addResource('b', ['read']);
+    const elsewhere = await world.ask({ resource: 'b' });
+    world.ports.revocations.revoke(world.zone.id, { kind: 'subject', id: world.application.id });
+    const revoked = await world.ask();
+    expect([refusedFor(elsewhere), refusedFor(revoked)]).toEqual(['invalid_token', 'token_revoked']);
+    expect(world.ports.evidence.events.map(({ zoneId }) => zoneId)).toEqual([world.zone.id, world.zone.id]);
+  });
+
+  it('says when it was asked while its answer was open', async () => {
+    const world = await setUp();
+    await world.ask();
+    await world.ask({ again: true });
+    const marks = world.ports.evidence.events.map(({ metadata }) => metadata?.['decided_again']);
+    expect(marks).toEqual([undefined, true]);
   });
 
   it('is refused without evidence, while stale, and after its mandate expired', async () => {
