@@ -3,7 +3,7 @@
 import { fail } from '#mesh/failure';
 import type { Database } from '#mesh/postgres';
 import type { Clock } from '#mesh/time';
-import { readBarrier } from './postgres-source.ts';
+import { readBarrier, readRevocationHead } from './postgres-source.ts';
 
 /** What a wait came to. */
 export interface BarrierReport {
@@ -18,6 +18,11 @@ export interface BarrierReport {
 /** Promise: resolves when the number is applied everywhere; else `barrier_timeout` at the deadline, naming the points missing. The revocation stands either way. */
 export interface RevocationBarrier {
   wait(revocationNumber: number, deadlineMs: number): Promise<BarrierReport>;
+  /**
+   * Waits for everything revoked so far: for a call that found its work done by an earlier one, whose answer may have
+   * been lost before its barrier.
+   */
+  waitForAll(deadlineMs: number): Promise<BarrierReport>;
 }
 
 /** Points renew at once after applying, coalesced to 10 ms: asking much oftener learns nothing. */
@@ -25,16 +30,15 @@ const pollMs = 5;
 const slowestPollMs = 50;
 
 export function createRevocationBarrier(database: Database, clock: Clock): RevocationBarrier {
-  return {
-    wait: async (revocationNumber, deadlineMs) => {
-      const startedMs = clock.monotonic();
-      for (let delayMs = pollMs; ; delayMs = Math.min(delayMs * 2, slowestPollMs)) {
-        const { points, waiting, gone, missing } = await readBarrier(database, revocationNumber);
-        const elapsedMs = Math.round(clock.monotonic() - startedMs);
-        if (waiting === 0) return { applied: true, points, gone, elapsedMs };
-        if (elapsedMs >= deadlineMs) throw fail('barrier_timeout', { details: { points, missing: [...missing] } });
-        await clock.sleep(delayMs);
-      }
-    },
+  const wait = async (revocationNumber: number, deadlineMs: number): Promise<BarrierReport> => {
+    const startedMs = clock.monotonic();
+    for (let delayMs = pollMs; ; delayMs = Math.min(delayMs * 2, slowestPollMs)) {
+      const { points, waiting, gone, missing } = await readBarrier(database, revocationNumber);
+      const elapsedMs = Math.round(clock.monotonic() - startedMs);
+      if (waiting === 0) return { applied: true, points, gone, elapsedMs };
+      if (elapsedMs >= deadlineMs) throw fail('barrier_timeout', { details: { points, missing: [...missing] } });
+      await clock.sleep(delayMs);
+    }
   };
+  return { wait, waitForAll: async (deadlineMs) => wait(await readRevocationHead(database), deadlineMs) };
 }

@@ -123,3 +123,9 @@ export async function readBarrier(database: Database, number: number): Promise<B
   ]);
   return only(rows);
 }
+
+/** The highest number given to a revocation. */
+export async function readRevocationHead(database: Database): Promise<number> {
+  const rows = await database.query<{ readonly head: string }>('SELECT head FROM sts_pub.revocation_head()');
+  return int8(only(rows).head);
+}

@@ -40,11 +40,17 @@ export async function endSession(
     if (!mayGovern(caller, session, await tx.ancestorIds(session.id))) throw fail('permission_denied');
     return endTree(deps, { tx, caller, facts, sessionId: session.id, reason: end.reason, state: 'terminated' });
   });
-  const barrier =
-    end.waitApplied && ended.revocationNumber > 0
-      ? await deps.barrier.wait(ended.revocationNumber, end.deadlineMs)
-      : undefined;
+  const barrier = end.waitApplied ? await waitUntilApplied(deps, ended.revocationNumber, end.deadlineMs) : undefined;
   return { ...ended, barrier };
+}
+
+/** What was ended before may not be applied everywhere yet: its caller may have lost the answer, and asks again to know. */
+export function waitUntilApplied(
+  { barrier }: Pick<CoordinatorDeps, 'barrier'>,
+  revocationNumber: number,
+  deadlineMs: number,
+): Promise<BarrierReport> {
+  return revocationNumber > 0 ? barrier.wait(revocationNumber, deadlineMs) : barrier.waitForAll(deadlineMs);
 }
 
 export interface TreeEnd {

@@ -6,6 +6,7 @@ import type { DelegationEdge } from '../domain/delegation-graph.ts';
 import type { CallFacts, CoordinatorDeps } from '../ports/deps.ts';
 import type { BarrierReport } from '#mesh/revocation';
 import type { GraphTransaction } from '../ports/session-graph.ts';
+import { waitUntilApplied } from './end-session.ts';
 
 export interface RevokeDelegation {
   readonly edgeId: EdgeId;
@@ -44,10 +45,9 @@ export async function revokeDelegation(
     const anchors = edgeIds.map((anchor) => ({ kind: 'edge' as const, anchor }));
     return { edgeIds, revocationNumber: await tx.revoke(anchors, revoke.reason) };
   });
-  const barrier =
-    revoke.waitApplied && revoked.revocationNumber > 0
-      ? await deps.barrier.wait(revoked.revocationNumber, revoke.deadlineMs)
-      : undefined;
+  const barrier = revoke.waitApplied
+    ? await waitUntilApplied(deps, revoked.revocationNumber, revoke.deadlineMs)
+    : undefined;
   return { ...revoked, barrier };
 }
 

@@ -99,7 +99,10 @@ beforeEach(() => {
         return { token: 'minted', expiresInSeconds: 900, scopes: [], resources: [] };
       },
     },
-    barrier: { wait: async () => ({ applied: true, points: 1, gone: 0, elapsedMs: 1 }) },
+    barrier: {
+      wait: async () => ({ applied: true, points: 1, gone: 0, elapsedMs: 1 }),
+      waitForAll: async () => ({ applied: true, points: 2, gone: 0, elapsedMs: 1 }),
+    },
     clock: new ManualClock(1_800_000_000_000),
     newId: () => `id-${++ids}`,
     limits: { maxDepth: 3, maxChildren: 2, maxPerZone: 4, maxPerApplication: 3, defaultTtlSeconds: 3600 },
@@ -239,7 +242,7 @@ describe('delegating', () => {
     });
   });
 
-  it('revokes an edge with all derived from it, and only once', async () => {
+  it('revokes an edge with all derived from it, and only once; who asks again waits for what was revoked before', async () => {
     const a = (await start()).session.id;
     const b = (await start({ parentId: a })).session.id;
     const c = (await start({ parentId: a })).session.id;
@@ -250,7 +253,7 @@ describe('delegating', () => {
     expect(revoked).toMatchObject({ edgeIds: [first.id, second.id], barrier: { applied: true } });
     expect(await revokeDelegation(deps, { caller: caller(), revoke }, facts)).toMatchObject({
       edgeIds: [],
-      barrier: undefined,
+      barrier: { applied: true, points: 2 },
     });
   });
 
