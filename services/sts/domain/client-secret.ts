@@ -7,7 +7,7 @@ const secretBytes = 32;
 const checkBytes = 8;
 
 /** The 8 check bytes of a secret for this application: HMAC-SHA256(zone check key, secret ‖ application id). */
-export function secretCheck(checkKey: Uint8Array, secret: Uint8Array, applicationId: string): Buffer {
+function secretCheck(checkKey: Uint8Array, secret: Uint8Array, applicationId: string): Buffer {
   return hmacSha256(checkKey, Buffer.concat([secret, Buffer.from(applicationId, 'utf8')])).subarray(0, checkBytes);
 }
 

@@ -7,7 +7,7 @@ export type MandateUse = 'ambient' | 'per_call';
 /** Caps of authority.md "Mandates": an ambient mandate outlives a work shift's step, a per_call one a single call. */
 export const capSeconds: { readonly [U in MandateUse]: number } = { ambient: 3600, per_call: 900 };
 /** Both classes default to a quarter of an hour. */
-export const defaultSeconds = 900;
+const defaultSeconds = 900;
 /** A mandate for an upstream (`via: gateway`) is spent within the call it was made for. */
 export const upstreamSeconds = 60;
 

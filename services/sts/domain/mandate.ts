@@ -46,7 +46,7 @@ type SessionClaims = Partial<
 >;
 
 /** The claims of session and delegation path: edge ids root first, one chain entry per issuer and the receiver last. */
-export function bindingClaims(binding: Binding): SessionClaims {
+function bindingClaims(binding: Binding): SessionClaims {
   const { session, path } = binding;
   const bound: SessionClaims = session ? { agent_session_id: session.id } : {};
   const last = path?.edges.at(-1);
