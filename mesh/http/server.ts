@@ -118,6 +118,8 @@ interface ErrorContext {
 
 function answerError(error: unknown, { request, reply, logger }: ErrorContext): void {
   const failure = failureOf(error);
+  // The framework asks for a closed connection after an oversized body, in a header that h2 does not have.
+  if (request.raw.httpVersionMajor === 2) void reply.removeHeader('connection');
   logFailure(failure, request, logger);
   sendFailure(reply, failure, requestIdOf(request.raw));
 }

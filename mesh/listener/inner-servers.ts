@@ -96,6 +96,7 @@ function createH2(limits: ListenerLimits, hooks: InnerHooks): { server: Http2Ser
     },
     (request, response) => {
       boundBody(request, response, { limits, hooks });
+      request.stream.once('finish', () => endAnswered(request, limits));
       hooks.onRequest(request, response);
     },
   );
@@ -114,6 +115,20 @@ function createH2(limits: ListenerLimits, hooks: InnerHooks): { server: Http2Ser
       return opened;
     },
   };
+}
+
+/**
+ * An answered stream whose body is still arriving would stay open, and count against the client's streams: the rest is
+ * read away, and what is still open after a while is closed. A reset at once could cut an answer that still flows.
+ */
+function endAnswered(request: Http2ServerRequest, { answeredLingerMs }: ListenerLimits): void {
+  const { stream } = request;
+  if (request.readableEnded || stream.destroyed) return;
+  // A body that nobody began to read is refused by http2 itself, with a reset.
+  if (stream.readableDidRead) request.resume();
+  const timer = setTimeout(() => stream.close(), answeredLingerMs);
+  timer.unref();
+  stream.once('close', () => clearTimeout(timer));
 }
 
 /**

@@ -9,6 +9,8 @@ export interface ListenerLimits {
   readonly headersTimeoutMs: number;
   /** From a request's first byte to the end of its body, unless the answer has begun (h2). */
   readonly requestTimeoutMs: number;
+  /** How long an h2 client may go on sending to a stream that is answered: it has been told all there is. */
+  readonly answeredLingerMs: number;
   /** An HTTP/1.1 connection without a request. */
   readonly keepAliveTimeoutMs: number;
   readonly maxHeaderBytes: number;
@@ -29,6 +31,8 @@ export const defaultLimits: ListenerLimits = {
   headersTimeoutMs: 10_000,
   // Bodies of our own surfaces are at most 1 MiB; the Gateway raises this for uploads.
   requestTimeoutMs: 30_000,
+  // As long as a slow client needs to read the answer and stop.
+  answeredLingerMs: 5_000,
   // Longer than the 60 s after which common load balancers drop idle connections, so that they close first.
   keepAliveTimeoutMs: 65_000,
   // A mandate of 8 KiB, a trace, and room for what proxies add.

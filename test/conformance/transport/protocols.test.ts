@@ -1,5 +1,6 @@
 // Every protocol on the one port, over TLS and plaintext: Connect JSON and binary, gRPC, gRPC-Web, HTTP/1.1 and h2.
 import { request as httpRequest } from 'node:http';
+import { connect as connectH2 } from 'node:http2';
 import { request as httpsRequest } from 'node:https';
 import { Code, ConnectError, createClient } from '@connectrpc/connect';
 import type { Transport } from '@connectrpc/connect';
@@ -29,7 +30,11 @@ beforeAll(async () => {
   ]);
   services.secure = await startMeshService({ tls: audit });
   // Plaintext identities come from the declared mesh; the loopback hop counts as its proxy.
-  services.plain = await startMeshService({ meshIdentity: 'linkerd', meshPeers: { 'api.linkerd': 'api' } });
+  services.plain = await startMeshService({
+    meshIdentity: 'linkerd',
+    meshPeers: { 'api.linkerd': 'api' },
+    limits: { answeredLingerMs: 300 },
+  });
 });
 
 afterAll(async () => {
@@ -122,6 +127,39 @@ describe.each(cases)('$name over HTTP/$version, $wire', ({ wire, name, version }
     if (!(error instanceof ConnectError)) return;
     expect(error.findDetails(FailureSchema)[0]).toMatchObject({ reason: Reason.PAYLOAD_TOO_LARGE });
   });
+});
+
+describe('a body refused half read', () => {
+  const rpc = '/caracal.audit.v1.AuditService/GetTrace';
+
+  test.each(wires)('does not hold an HTTP/1.1 connection, %s', async (wire) => {
+    const transport = createConnectTransport({ ...optionsFor(wire), httpVersion: '1.1', useBinaryFormat: false });
+    const client = createClient(AuditService, transport);
+    for (let round = 0; round < 5; round += 1) {
+      const big = client.getTrace({ zoneId: 'z', requestId: 'x'.repeat(1_100_000) });
+      await expect(big).rejects.toMatchObject({ code: Code.ResourceExhausted });
+      await expect(client.getTrace({ zoneId: 'z', requestId: 'r' })).resolves.toBeDefined();
+    }
+  });
+
+  test.each(['application/json', 'application/grpc', 'application/grpc-web'])(
+    'does not hold an h2 stream, %s',
+    async (type) => {
+      const session = connectH2(services.plain!.url);
+      for (let round = 0; round < 5; round += 1) {
+        const asked = { ':path': rpc, ':method': 'POST', 'content-type': type, 'l5d-client-id': 'api.linkerd' };
+        const stream = session.request(asked);
+        const closed = new Promise((resolve) => stream.once('close', resolve));
+        stream.on('error', () => undefined);
+        stream.resume();
+        // Not a whole message, and no end: the refusal comes while the client still could send.
+        stream.write(Buffer.alloc(1_500_000, 1));
+        await closed;
+        expect(stream.destroyed).toBe(true);
+      }
+      session.close();
+    },
+  );
 });
 
 describe('messages that cannot be read', () => {
