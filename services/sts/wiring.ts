@@ -193,11 +193,11 @@ function rpcDeps({ config, foundation: { clock }, own }: Base, ports: Ports, hea
   };
 }
 
-function createStsHealth({ database, redis }: Foundation, { policy, knowledge, trail }: Parts): Health {
+/** Redis away alone leaves governed calls served, from Postgres and the journal, so it does not take the replica out. */
+function createStsHealth({ database }: Foundation, { policy, knowledge, trail }: Parts): Health {
   return createHealth({
     checks: {
       postgres: async () => database.ping(),
-      redis: async () => redis.ping(),
       opa: async () => policy.ping(),
       revocation: async () => knowledge.revocations.assertUsable(),
       audit: async () => {
