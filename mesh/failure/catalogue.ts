@@ -186,6 +186,14 @@ const rows = {
     'final',
     'Agent sessions may not nest deeper.',
   ],
+  delegation_limit: [
+    85,
+    'resource_exhausted',
+    429,
+    'delegation_limit',
+    'retry',
+    'The session delegates to as many others as it may.',
+  ],
 
   // A part is away or failed; nothing was allowed because of it.
   internal_error: [100, 'internal', 500, 'internal_error', 'final', 'Something failed on our side.'],
