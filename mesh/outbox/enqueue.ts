@@ -83,29 +83,74 @@ export async function enqueueNumbered(tx: ZoneTransaction, entry: NumberedEntry)
 
 /** Writes an event of the ledger. Its id is the draft's, or a new one. */
 export async function enqueueAuditEvent(tx: ZoneTransaction, draft: LedgerDraft): Promise<{ eventId: string }> {
+  const row = ledgerRow(tx, draft);
+  await insert(tx, row);
+  return { eventId: row.id };
+}
+
+/** Writes entries and events of the ledger in one statement and in their order: one round trip for a whole cascade. */
+export async function enqueueAll(
+  tx: ZoneTransaction,
+  all: { readonly entries: readonly OutboxEntry[]; readonly events: readonly LedgerDraft[] },
+): Promise<void> {
+  const rows = [
+    ...all.entries.map((entry): OutboxRow => {
+      requireProducer(tx, entry.stream, false);
+      return { ...entry, id: newId() };
+    }),
+    ...all.events.map((draft) => ledgerRow(tx, draft)),
+  ];
+  await tx.execute(
+    `INSERT INTO ${tx.service}.outbox (id, zone_id, stream, order_key, dedupe_key, payload, traceparent)
+     SELECT id, zone_id, stream, order_key, dedupe_key, payload::jsonb, traceparent
+     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])
+       WITH ORDINALITY AS row (id, zone_id, stream, order_key, dedupe_key, payload, traceparent, position)
+     ORDER BY position
+     ON CONFLICT (dedupe_key) DO NOTHING`,
+    transposed(rows.map(valuesOf)),
+  );
+}
+
+interface OutboxRow extends OutboxEntry {
+  readonly id: string;
+}
+
+function ledgerRow(tx: ZoneTransaction, draft: LedgerDraft): OutboxRow {
   const stream: StreamName = 'caracal.audit.events';
   requireProducer(tx, stream, false);
   const { id = newId(), ...rest } = draft;
   const payload: JsonObject = JSON.parse(JSON.stringify(rest));
   // A key of its own: the ledger orders events itself, and none waits for another.
-  await insert(tx, { id, stream, zoneId: draft.zoneId, dedupeKey: `audit:${id}`, orderKey: id, payload });
-  return { eventId: id };
+  return { id, stream, zoneId: draft.zoneId, dedupeKey: `audit:${id}`, orderKey: id, payload };
 }
 
-function insert(tx: ZoneTransaction, entry: OutboxEntry & { readonly id: string }): Promise<number> {
+type RowValues = readonly [string, string, string, string, string, string, string | null];
+
+function valuesOf(row: OutboxRow): RowValues {
+  return [
+    row.id,
+    row.zoneId,
+    row.stream,
+    row.orderKey ?? row.zoneId,
+    plain(row.dedupeKey),
+    JSON.stringify(storable(row.payload)),
+    row.traceparent === undefined ? null : plain(row.traceparent),
+  ];
+}
+
+/** Rows as one array for each column. */
+function transposed(rows: readonly RowValues[]): (string | null)[][] {
+  const columns: (string | null)[][] = [[], [], [], [], [], [], []];
+  for (const row of rows) for (const [at, value] of row.entries()) columns[at]?.push(value);
+  return columns;
+}
+
+function insert(tx: ZoneTransaction, row: OutboxRow): Promise<number> {
   return tx.execute(
     `INSERT INTO ${tx.service}.outbox (id, zone_id, stream, order_key, dedupe_key, payload, traceparent)
      VALUES ($1, $2, $3, $4, $5, $6, $7)
      ON CONFLICT (dedupe_key) DO NOTHING`,
-    [
-      entry.id,
-      entry.zoneId,
-      entry.stream,
-      entry.orderKey ?? entry.zoneId,
-      plain(entry.dedupeKey),
-      JSON.stringify(storable(entry.payload)),
-      entry.traceparent === undefined ? null : plain(entry.traceparent),
-    ],
+    valuesOf(row),
   );
 }
 

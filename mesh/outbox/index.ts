@@ -10,6 +10,7 @@
 //   relay.start();
 export {
   enqueue,
+  enqueueAll,
   enqueueAuditEvent,
   enqueueNumbered,
   type LedgerDraft,
