@@ -29,7 +29,7 @@ import { createExpirySweep } from './inbound/timer/expiry-sweep.ts';
 import { createSessionMinter } from './outbound/peer/sts-minter.ts';
 import { createZoneKeys } from './outbound/peer/zone-keys.ts';
 import { createSessionGraph } from './outbound/postgres/session-graph.ts';
-import { isCursor } from './outbound/postgres/session-rows.ts';
+import { isCursor } from './outbound/postgres/page-cursor.ts';
 import type { CoordinatorDeps } from './ports/deps.ts';
 
 /** Wires the Coordinator; nothing runs before `start`. */

@@ -80,6 +80,8 @@ const context = (zoneId: ZoneId) => ({
   traceparent: undefined,
 });
 
+const by = (zoneId: ZoneId) => ({ caller: callerOf(zoneId), lock: 'none', requestId: newId() }) as const;
+
 let database: DisposableDatabase;
 let pool: Database;
 
@@ -103,8 +105,8 @@ describe.each(kinds)('a session graph in %s', (_kind, create) => {
     const root = sessionOf(zoneId);
     const child = sessionOf(zoneId, root);
     const grandchild = sessionOf(zoneId, child);
-    await graph.change(callerOf(zoneId), async (tx) => {
-      for (const session of [root, child, grandchild]) await tx.insertSession(session);
+    await graph.change(by(zoneId), async (tx) => {
+      for (const session of [root, child, grandchild]) await tx.insertSession(session, []);
       await tx.recordSessions([{ session: root, transition: 'started', reason: 'test' }], context(zoneId));
     });
     return { root, child, grandchild };
@@ -122,8 +124,8 @@ describe.each(kinds)('a session graph in %s', (_kind, create) => {
     const graph = create();
     const zoneId = newId() as ZoneId;
     const session = sessionOf(zoneId);
-    const change = graph.change(callerOf(zoneId), async (tx) => {
-      await tx.insertSession(session);
+    const change = graph.change(by(zoneId), async (tx) => {
+      await tx.insertSession(session, []);
       throw new Error('no');
     });
     await expect(change).rejects.toThrow('no');
@@ -134,7 +136,7 @@ describe.each(kinds)('a session graph in %s', (_kind, create) => {
     const graph = create();
     const zoneId = newId() as ZoneId;
     const { root, child, grandchild } = await seed(graph, zoneId);
-    const found = await graph.change(callerOf(zoneId), async (tx) => ({
+    const found = await graph.change(by(zoneId), async (tx) => ({
       subtree: (await tx.openSubtree(root.id)).map((session) => session.id),
       ancestors: await tx.ancestorIds(grandchild.id),
     }));
@@ -149,30 +151,34 @@ describe.each(kinds)('a session graph in %s', (_kind, create) => {
       { key: 'zone', limit: 1 },
       { key: `application:${application}`, limit: 1 },
     ];
-    await graph.change(callerOf(zoneId), async (tx) => {
-      expect(await tx.claimCapacity(claims)).toEqual({ full: undefined });
-      await tx.insertSession(session);
+    await graph.change(by(zoneId), async (tx) => {
+      expect(await tx.insertSession(session, claims)).toEqual({ full: undefined });
     });
-    const full = await graph.change(callerOf(zoneId), (tx) => tx.claimCapacity(claims)).catch(() => undefined);
-    expect(full).toEqual({ full: 'zone' });
-    await graph.change(callerOf(zoneId), (tx) =>
+    const insert = () => graph.change(by(zoneId), (tx) => tx.insertSession(next, claims));
+    const next = sessionOf(zoneId);
+    expect(await insert()).toEqual({ full: 'zone' });
+    expect(await graph.find(callerOf(zoneId), next.id)).toBeUndefined();
+    await graph.change(by(zoneId), (tx) =>
       tx.endSessions([session], { state: 'terminated', reason: 'done', atMs: Date.now() }),
     );
     expect(await graph.find(callerOf(zoneId), session.id)).toMatchObject({ state: 'terminated', transitions: 2 });
-    expect(await graph.change(callerOf(zoneId), (tx) => tx.claimCapacity(claims))).toEqual({ full: undefined });
+    expect(await insert()).toEqual({ full: undefined });
+    expect(await graph.find(callerOf(zoneId), next.id)).toEqual(next);
   });
 
   it('remembers what an idempotency key stands for', async () => {
     const graph = create();
     const zoneId = newId() as ZoneId;
     const receipt = { resultId: newId(), requestDigest: 'a'.repeat(64) };
-    await graph.change(callerOf(zoneId), (tx) => tx.keepReceipt('start', 'key-1', receipt));
-    const found = await graph.change(callerOf(zoneId), async (tx) => [
+    await graph.change(by(zoneId), (tx) => tx.keepReceipt('start', 'key-1', receipt));
+    const found = await graph.change(by(zoneId), async (tx) => [
       await tx.receipt('start', 'key-1'),
       await tx.receipt('start', 'key-2'),
       await tx.receipt('other', 'key-1'),
     ]);
     expect(found).toEqual([receipt, undefined, undefined]);
+    await graph.change(by(zoneId), (tx) => tx.forgetReceipt('start', 'key-1'));
+    expect(await graph.change(by(zoneId), (tx) => tx.receipt('start', 'key-1'))).toBeUndefined();
   });
 
   it('reaches over any number of edges, and revokes an edge with all derived from it', async () => {
@@ -180,8 +186,8 @@ describe.each(kinds)('a session graph in %s', (_kind, create) => {
     const zoneId = newId() as ZoneId;
     const sessions = Array.from({ length: 15 }, () => sessionOf(zoneId));
     const edges: DelegationEdge[] = [];
-    await graph.change(callerOf(zoneId), async (tx) => {
-      for (const session of sessions) await tx.insertSession(session);
+    await graph.change(by(zoneId), async (tx) => {
+      for (const session of sessions) await tx.insertSession(session, []);
       for (let at = 0; at + 1 < sessions.length; at++) {
         const edge = edgeOf(sessions[at] as AgentSession, sessions[at + 1] as AgentSession, edges.at(-1));
         edges.push(edge);
@@ -193,7 +199,7 @@ describe.each(kinds)('a session graph in %s', (_kind, create) => {
     const last = sessions.at(-1) as AgentSession;
     const [firstEdge, secondEdge] = edges as [DelegationEdge, DelegationEdge];
     const nowMs = Date.now();
-    const seen = await graph.change(callerOf(zoneId), async (tx) => ({
+    const seen = await graph.change(by(zoneId), async (tx) => ({
       forwards: await tx.reaches(first.id, last.id, nowMs),
       backwards: await tx.reaches(last.id, first.id, nowMs),
       inbound: [await tx.hasLiveInbound(second.id, nowMs), await tx.hasLiveInbound(first.id, nowMs)],
@@ -201,8 +207,8 @@ describe.each(kinds)('a session graph in %s', (_kind, create) => {
       touching: (await tx.liveEdgesTouching([second.id])).length,
     }));
     expect(seen).toEqual({ forwards: true, backwards: false, inbound: [true, false], below: 13, touching: 14 });
-    await graph.change(callerOf(zoneId), async (tx) => tx.revokeEdges(await tx.liveEdgesBelow(secondEdge.id), nowMs));
-    const after = await graph.change(callerOf(zoneId), async (tx) => [
+    await graph.change(by(zoneId), async (tx) => tx.revokeEdges(await tx.liveEdgesBelow(secondEdge.id), nowMs));
+    const after = await graph.change(by(zoneId), async (tx) => [
       (await tx.edge(firstEdge.id))?.state,
       (await tx.edge(secondEdge.id))?.state,
       (await tx.liveEdgesBelow(secondEdge.id)).length,
@@ -216,9 +222,8 @@ describe.each(kinds)('a session graph in %s', (_kind, create) => {
     const zoneId = newId() as ZoneId;
     const anchors = [1, 2, 3].map(() => ({ kind: 'agent_session' as const, anchor: newId() }));
     const revoke = () =>
-      graph.change(callerOf(zoneId), async (tx) => {
-        const epoch = await tx.nextEpoch();
-        await tx.invalidate({ epoch, sessionIds: anchors.map((anchor) => anchor.anchor), edgeIds: [] });
+      graph.change(by(zoneId), async (tx) => {
+        const epoch = await tx.invalidate({ sessionIds: anchors.map((anchor) => anchor.anchor), edgeIds: [] });
         return { epoch, number: await tx.revoke(anchors, 'test') };
       });
     const first = await revoke();
@@ -231,8 +236,8 @@ describe.each(kinds)('a session graph in %s', (_kind, create) => {
     const zoneId = newId() as ZoneId;
     const startedAtMs = Date.now();
     const sessions = Array.from({ length: 7 }, () => ({ ...sessionOf(zoneId), startedAtMs }));
-    await graph.change(callerOf(zoneId), async (tx) => {
-      for (const session of sessions) await tx.insertSession(session);
+    await graph.change(by(zoneId), async (tx) => {
+      for (const session of sessions) await tx.insertSession(session, []);
     });
     const seen: string[] = [];
     let cursor: string | undefined;
@@ -257,10 +262,12 @@ describe('a session graph in postgres', () => {
     const zoneId = newId() as ZoneId;
     const caller = callerOf(zoneId);
     const session = sessionOf(zoneId);
-    await graph.change(caller, (tx) => tx.insertSession(session));
+    await graph.change({ ...by(zoneId), caller }, (tx) => tx.insertSession(session, []));
     const anchored = { ...caller, anchorIds: [session.id] };
     await graph.find(anchored, session.id);
-    await graph.change(caller, (tx) => tx.revoke([{ kind: 'agent_session', anchor: session.id }], 'test'));
+    await graph.change({ ...by(zoneId), caller }, (tx) =>
+      tx.revoke([{ kind: 'agent_session', anchor: session.id }], 'test'),
+    );
     await expect(graph.find(anchored, session.id)).rejects.toMatchObject({ reason: 'token_revoked' });
     await expect(graph.find({ ...anchored, rev: Number.MAX_SAFE_INTEGER }, session.id)).resolves.toBeDefined();
   });
@@ -275,8 +282,8 @@ describe('a session graph in postgres', () => {
     const attempts = await Promise.all(
       Array.from({ length: 20 }, () =>
         graph
-          .change(callerOf(zoneId), async (tx) => {
-            const { full } = await tx.claimCapacity(claims);
+          .change(by(zoneId), async (tx) => {
+            const { full } = await tx.insertSession(sessionOf(zoneId), claims);
             if (full !== undefined) throw new Error(full);
           })
           .then(
@@ -293,7 +300,7 @@ describe('a session graph in postgres', () => {
     const graph = createSessionGraph(pool);
     const zoneId = newId() as ZoneId;
     const session = { ...sessionOf(zoneId), expiresAtMs: Date.now() - 1000 };
-    await graph.change(callerOf(zoneId), (tx) => tx.insertSession(session));
+    await graph.change(by(zoneId), (tx) => tx.insertSession(session, []));
     expect(await graph.overdue(1000)).toContainEqual({ zoneId, sessionId: session.id });
   });
 });

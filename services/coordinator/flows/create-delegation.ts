@@ -1,31 +1,44 @@
 // Delegates part of what a session holds to another session, after checking that the new edge narrows and closes no loop.
-import { canonicalJson, sha256Hex } from '#mesh/canonical';
 import { fail } from '#mesh/failure';
-import type { EdgeId, ZoneId } from '#mesh/ids';
-import { type MandateCaller, mayGovern, mayMintFor } from '../domain/caller.ts';
+import type { ApplicationId, EdgeId, ZoneId } from '#mesh/ids';
+import type { AgentSession } from '../domain/agent-session.ts';
+import { type MandateCaller, mayMintFor } from '../domain/caller.ts';
 import { decideEdge, type DelegationEdge, type EdgeWish } from '../domain/delegation-graph.ts';
 import type { CallFacts, CoordinatorDeps } from '../ports/deps.ts';
 import type { GraphTransaction } from '../ports/session-graph.ts';
 import type { SessionMandate } from '../ports/session-minter.ts';
+import { governs } from './govern.ts';
+import { earlierResult, forgetResult, keepResult, type KeyUse, keyUse } from './receipts.ts';
+import { revokeEdges } from './revoke-delegation.ts';
 
 export interface CreateDelegation extends EdgeWish {
   readonly zoneId: ZoneId;
+  /** When given, the applications that source and target must belong to. */
+  readonly issuerApplicationId?: ApplicationId | undefined;
+  readonly receiverApplicationId?: ApplicationId | undefined;
   readonly mandate: boolean;
   readonly idempotencyKey: string | undefined;
 }
 
 export interface CreatedDelegation {
   readonly edge: DelegationEdge;
+  /** 0 when an earlier call had created the edge. */
   readonly epoch: number;
   readonly mandate: SessionMandate | undefined;
 }
 
-const operation = 'create-delegation';
+/**
+ * Live edges that may start at one session: far above what 50 sessions of a zone need for every pair of them, and it bounds
+ * what one cascade can touch.
+ */
+const maxEdgesPerSource = 256;
 
 /**
- * Creates an edge. A repeated key answers with the edge of the first call and mints nothing.
+ * Creates an edge. A repeated key answers with the edge of the first call and mints nothing; the key of an edge whose mandate
+ * was refused is free again.
  * @throws permission_denied, session_not_live, delegation_cycle, delegation_not_active, delegation_exceeds_authority,
- * invalid_request, conflict, token_revoked, store_unavailable, and what the STS says when a mandate was asked for.
+ * delegation_limit, invalid_request, conflict, token_revoked, store_unavailable, and what the STS says when a mandate was
+ * asked for.
  */
 export async function createDelegation(
   deps: CoordinatorDeps,
@@ -33,47 +46,20 @@ export async function createDelegation(
   facts: CallFacts,
 ): Promise<CreatedDelegation> {
   const { caller, create } = request;
-  const digest = requestDigest(create);
-  const outcome = await deps.graph.change(caller, async (tx) => {
-    await tx.lockGraph('exclusive');
-    const known = await earlierEdge(tx, create, digest);
-    if (known !== undefined) return { edge: known, epoch: 0, fresh: false };
+  const use = keyUse(caller, 'create-delegation', create);
+  const change = { caller, lock: 'exclusive', requestId: facts.requestId } as const;
+  const outcome = await deps.graph.change(change, async (tx) => {
+    const known = await earlierResult(tx, use);
+    const earlier = known === undefined ? undefined : await tx.edge(known as EdgeId);
+    if (earlier !== undefined) return { edge: earlier, epoch: 0, fresh: false };
     const edge = await insertDecidedEdge(deps, { tx, caller, create });
-    if (create.idempotencyKey !== undefined)
-      await tx.keepReceipt(operation, create.idempotencyKey, { resultId: edge.id, requestDigest: digest });
+    await keepResult(tx, use, edge.id);
     await tx.recordEdges([edge], { kind: 'created', reason: 'requested' }, { ...facts, caller });
-    const epoch = await tx.nextEpoch();
-    await tx.invalidate({ epoch, sessionIds: [], edgeIds: [edge.id] });
-    return { edge, epoch, fresh: true };
+    return { edge, epoch: await tx.invalidate({ sessionIds: [], edgeIds: [edge.id] }), fresh: true };
   });
   const { edge, epoch, fresh } = outcome;
   if (!create.mandate || !fresh || edge.state !== 'active') return { edge, epoch, mandate: undefined };
-  return { edge, epoch, mandate: await mintForTarget(deps, { caller, edge, epoch }, facts) };
-}
-
-function requestDigest(create: CreateDelegation): string {
-  const { parentEdgeId, mandateTtlSeconds, idempotencyKey, ...rest } = create;
-  return sha256Hex(
-    canonicalJson({
-      ...rest,
-      parentEdgeId: parentEdgeId ?? null,
-      mandateTtlSeconds: mandateTtlSeconds ?? null,
-      idempotencyKey: idempotencyKey ?? null,
-    }),
-  );
-}
-
-async function earlierEdge(
-  tx: GraphTransaction,
-  create: CreateDelegation,
-  digest: string,
-): Promise<DelegationEdge | undefined> {
-  if (create.idempotencyKey === undefined) return undefined;
-  const receipt = await tx.receipt(operation, create.idempotencyKey);
-  if (receipt === undefined) return undefined;
-  if (receipt.requestDigest !== digest)
-    throw fail('conflict', { description: 'the idempotency key was used for another request' });
-  return tx.edge(receipt.resultId as EdgeId);
+  return { edge, epoch, mandate: await mintOrAbandon(deps, { caller, edge, epoch, use }, facts) };
 }
 
 async function insertDecidedEdge(
@@ -84,8 +70,7 @@ async function insertDecidedEdge(
   const nowMs = Math.floor(deps.clock.now());
   const source = await tx.session(create.sourceSessionId);
   const target = await tx.session(create.targetSessionId);
-  if (source !== undefined && !mayGovern(caller, source, await tx.ancestorIds(source.id)))
-    throw fail('permission_denied');
+  if (source !== undefined && !(await governs(tx, caller, source))) throw fail('permission_denied');
   if (create.mandate && target !== undefined && !mayMintFor(caller, target)) {
     throw fail('permission_denied', { description: 'only the parent of the target may ask for its mandate' });
   }
@@ -102,6 +87,9 @@ async function insertDecidedEdge(
   );
   if (verdict.kind === 'refused') throw fail(verdict.reason, { description: verdict.why });
   if (source === undefined || target === undefined) throw fail('session_not_live');
+  requireApplications(create, { source, target });
+  if ((await tx.countLiveOutbound(source.id, nowMs, maxEdgesPerSource)) >= maxEdgesPerSource)
+    throw fail('delegation_limit');
   const edge: DelegationEdge = {
     id: deps.newId() as EdgeId,
     zoneId: create.zoneId,
@@ -122,22 +110,47 @@ async function insertDecidedEdge(
   return edge;
 }
 
-async function mintForTarget(
-  deps: CoordinatorDeps,
-  minting: { caller: MandateCaller; edge: DelegationEdge; epoch: number },
-  facts: CallFacts,
-): Promise<SessionMandate> {
+function requireApplications(create: CreateDelegation, ends: { source: AgentSession; target: AgentSession }): void {
+  const issuer = create.issuerApplicationId ?? ends.source.applicationId;
+  const receiver = create.receiverApplicationId ?? ends.target.applicationId;
+  if (issuer !== ends.source.applicationId || receiver !== ends.target.applicationId)
+    throw fail('conflict', { description: 'the sessions belong to other applications than those named' });
+}
+
+interface Minting {
+  readonly caller: MandateCaller;
+  readonly edge: DelegationEdge;
+  readonly epoch: number;
+  readonly use: KeyUse | undefined;
+}
+
+/** An edge whose mandate was refused is told to nobody, so it does not stay. */
+async function mintOrAbandon(deps: CoordinatorDeps, minting: Minting, facts: CallFacts): Promise<SessionMandate> {
   const { caller, edge, epoch } = minting;
-  return deps.minter.mint(
-    caller,
-    {
-      sessionId: edge.targetSessionId,
-      edgeId: edge.id,
-      scopes: [],
-      resources: [],
-      ttlSeconds: 0,
-      minDelegationEpoch: epoch,
-    },
-    facts.requestId,
-  );
+  const wish = { scopes: [], resources: [], ttlSeconds: 0, minDelegationEpoch: epoch };
+  try {
+    return await deps.minter.mint(
+      caller,
+      { ...wish, sessionId: edge.targetSessionId, edgeId: edge.id },
+      facts.requestId,
+    );
+  } catch (error) {
+    await abandon(deps, minting, facts);
+    throw error;
+  }
+}
+
+/** Done in the service's own name: a caller who was revoked meanwhile leaves no edge behind either. */
+async function abandon(deps: CoordinatorDeps, { caller, edge, use }: Minting, facts: CallFacts): Promise<void> {
+  const own = { kind: 'control-plane', zoneId: caller.zoneId } as const;
+  try {
+    await deps.graph.change({ caller: own, lock: 'exclusive', requestId: facts.requestId }, async (tx) => {
+      await forgetResult(tx, use);
+      const edges = await tx.liveEdgesBelow(edge.id);
+      await revokeEdges(deps, { tx, caller, facts, edges, reason: 'mandate refused' });
+    });
+  } catch (error) {
+    const fields = { error, requestId: facts.requestId, edgeId: edge.id };
+    deps.logger.error(fields, 'an edge whose mandate was refused could not be revoked and stays until its expiry');
+  }
 }

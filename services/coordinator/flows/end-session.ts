@@ -2,10 +2,12 @@
 // make every mandate of the cascade worthless.
 import { fail } from '#mesh/failure';
 import type { AgentSessionId } from '#mesh/ids';
-import { type Caller, mayGovern } from '../domain/caller.ts';
+import type { AgentSession } from '../domain/agent-session.ts';
+import type { Caller } from '../domain/caller.ts';
 import type { CallFacts, CoordinatorDeps } from '../ports/deps.ts';
 import type { BarrierReport } from '#mesh/revocation';
 import type { AnchorDraft, GraphTransaction } from '../ports/session-graph.ts';
+import { governs } from './govern.ts';
 
 export interface EndSession {
   readonly sessionId: AgentSessionId;
@@ -33,12 +35,14 @@ export async function endSession(
   facts: CallFacts,
 ): Promise<EndedSessions> {
   const { caller, end } = request;
-  const ended = await deps.graph.change(caller, async (tx) => {
-    await tx.lockGraph('exclusive');
-    const session = await tx.session(end.sessionId);
+  const { sessionId, reason } = end;
+  const change = { caller, lock: 'exclusive', requestId: facts.requestId } as const;
+  const ended = await deps.graph.change(change, async (tx) => {
+    const sessions = await tx.openSubtree(sessionId);
+    const session = sessions.find(({ id }) => id === sessionId) ?? (await tx.session(sessionId));
     if (session === undefined) throw fail('not_found', { description: 'no such session in this zone' });
-    if (!mayGovern(caller, session, await tx.ancestorIds(session.id))) throw fail('permission_denied');
-    return endTree(deps, { tx, caller, facts, sessionId: session.id, reason: end.reason, state: 'terminated' });
+    if (!(await governs(tx, caller, session))) throw fail('permission_denied');
+    return endSessions(deps, { tx, caller, facts, sessions, reason, state: 'terminated' });
   });
   const barrier = end.waitApplied ? await waitUntilApplied(deps, ended.revocationNumber, end.deadlineMs) : undefined;
   return { ...ended, barrier };
@@ -53,19 +57,19 @@ export function waitUntilApplied(
   return revocationNumber > 0 ? barrier.wait(revocationNumber, deadlineMs) : barrier.waitForAll(deadlineMs);
 }
 
-export interface TreeEnd {
+export interface SessionsEnd {
   readonly tx: GraphTransaction;
   readonly caller: Caller;
   readonly facts: CallFacts;
-  readonly sessionId: AgentSessionId;
+  /** Open sessions, each with all that is open below it. */
+  readonly sessions: readonly AgentSession[];
   readonly reason: string;
   readonly state: 'terminated' | 'expired';
 }
 
-/** Ends the open part of a subtree within a transaction that holds the graph exclusively. */
-export async function endTree(deps: CoordinatorDeps, end: TreeEnd): Promise<Omit<EndedSessions, 'barrier'>> {
-  const { tx, reason, state } = end;
-  const sessions = await tx.openSubtree(end.sessionId);
+/** Ends open sessions within a transaction that holds the graph exclusively. */
+export async function endSessions(deps: CoordinatorDeps, end: SessionsEnd): Promise<Omit<EndedSessions, 'barrier'>> {
+  const { tx, reason, state, sessions } = end;
   if (sessions.length === 0) return { sessionIds: [], edgeIds: [], revocationNumber: 0 };
   const atMs = Math.floor(deps.clock.now());
   const sessionIds = sessions.map((session) => session.id);
@@ -81,7 +85,7 @@ export async function endTree(deps: CoordinatorDeps, end: TreeEnd): Promise<Omit
     sessions.map((session) => ({ session, transition: state, reason })),
     context,
   );
-  await tx.invalidate({ epoch: await tx.nextEpoch(), sessionIds, edgeIds });
+  await tx.invalidate({ sessionIds, edgeIds });
   const anchors: AnchorDraft[] = [
     ...sessionIds.map((anchor) => ({ kind: 'agent_session' as const, anchor })),
     ...edgeIds.map((anchor) => ({ kind: 'edge' as const, anchor })),

@@ -1,15 +1,15 @@
 // Starts an agent session: decides by the rules of a start, counts it against the limits, records it and, when asked, has
 // its mandate minted. Idempotent by key.
-import { canonicalJson, sha256Hex } from '#mesh/canonical';
 import { fail } from '#mesh/failure';
 import type { AgentSessionId, ApplicationId, ZoneId } from '#mesh/ids';
-import { type AgentSession, isOpen } from '../domain/agent-session.ts';
+import type { AgentSession } from '../domain/agent-session.ts';
 import type { MandateCaller } from '../domain/caller.ts';
 import { decideStart, type StartVerdict } from '../domain/session-start.ts';
 import type { CallFacts, CoordinatorDeps, CoordinatorLimits } from '../ports/deps.ts';
 import type { CapacityClaim, GraphTransaction } from '../ports/session-graph.ts';
 import type { SessionMandate } from '../ports/session-minter.ts';
-import { endSession } from './end-session.ts';
+import { endSessions } from './end-session.ts';
+import { earlierResult, forgetResult, keepResult, type KeyUse, keyUse } from './receipts.ts';
 
 export interface StartSession {
   readonly zoneId: ZoneId;
@@ -30,10 +30,9 @@ export interface StartedSession {
   readonly mandate: SessionMandate | undefined;
 }
 
-const operation = 'start-session';
-
 /**
- * Starts a session. A repeated key answers with the session of the first call and mints nothing.
+ * Starts a session. A repeated key answers with the session of the first call and mints nothing; the key of a start whose
+ * mandate was refused is free again.
  * @throws permission_denied, session_not_live, session_depth_limit, zone_session_limit, application_session_limit,
  * child_session_limit, invalid_scope, invalid_target, conflict (key used for another request), token_revoked,
  * store_unavailable, and what the STS says when a mandate was asked for.
@@ -44,29 +43,18 @@ export async function startSession(
   facts: CallFacts,
 ): Promise<StartedSession> {
   const { caller, start } = request;
-  const digest = sha256Hex(
-    canonicalJson({ ...start, parentId: start.parentId ?? null, idempotencyKey: start.idempotencyKey ?? null }),
-  );
-  const outcome = await deps.graph.change(caller, async (tx) => {
-    const known = await earlierSession(tx, start, digest);
-    if (known !== undefined) return { session: known, fresh: false };
-    return { session: await createSession(deps, { tx, caller, start, facts, digest }), fresh: true };
+  const use = keyUse(caller, 'start-session', start);
+  // Below a parent, nobody may be ending the tree meanwhile; a root stands in nobody's way.
+  const lock = start.parentId === undefined ? 'none' : 'shared';
+  const outcome = await deps.graph.change({ caller, lock, requestId: facts.requestId }, async (tx) => {
+    const known = await earlierResult(tx, use);
+    const earlier = known === undefined ? undefined : await tx.session(known as AgentSessionId);
+    if (earlier !== undefined) return { session: earlier, fresh: false };
+    return { session: await createSession(deps, { tx, caller, start, facts, use }), fresh: true };
   });
-  if (!start.mandate || !outcome.fresh) return { session: outcome.session, mandate: undefined };
-  return { session: outcome.session, mandate: await mintOrEnd(deps, { caller, session: outcome.session }, facts) };
-}
-
-async function earlierSession(
-  tx: GraphTransaction,
-  start: StartSession,
-  digest: string,
-): Promise<AgentSession | undefined> {
-  if (start.idempotencyKey === undefined) return undefined;
-  const receipt = await tx.receipt(operation, start.idempotencyKey);
-  if (receipt === undefined) return undefined;
-  if (receipt.requestDigest !== digest)
-    throw fail('conflict', { description: 'the idempotency key was used for another request' });
-  return tx.session(receipt.resultId as AgentSessionId);
+  const { session, fresh } = outcome;
+  if (!start.mandate || !fresh) return { session, mandate: undefined };
+  return { session, mandate: await mintOrAbandon(deps, { caller, session, use }, facts) };
 }
 
 interface Creation {
@@ -74,22 +62,20 @@ interface Creation {
   readonly caller: MandateCaller;
   readonly start: StartSession;
   readonly facts: CallFacts;
-  readonly digest: string;
+  readonly use: KeyUse | undefined;
 }
 
 async function createSession(deps: CoordinatorDeps, creation: Creation): Promise<AgentSession> {
-  const { tx, caller, start, facts, digest } = creation;
-  if (start.parentId !== undefined) await tx.lockGraph('shared');
+  const { tx, caller, start, facts, use } = creation;
   const parent = start.parentId === undefined ? undefined : await tx.session(start.parentId);
   const nowMs = Math.floor(deps.clock.now());
   const wish = { ...start, ttlSeconds: start.ttlSeconds === 0 ? deps.limits.defaultTtlSeconds : start.ttlSeconds };
   const verdict = decideStart({ caller, wish, parent }, deps.limits, nowMs);
   if (verdict.kind === 'refused') throw fail(verdict.reason, { description: verdict.why });
   const session = buildSession(deps, { creation, parent, verdict, nowMs });
-  await claim(tx, session, deps.limits);
-  await tx.insertSession(session);
-  if (start.idempotencyKey !== undefined)
-    await tx.keepReceipt(operation, start.idempotencyKey, { resultId: session.id, requestDigest: digest });
+  const { full } = await tx.insertSession(session, claimsOf(session, deps.limits));
+  if (full !== undefined) throw fail(limitReason(full));
+  await keepResult(tx, use, session.id);
   await tx.recordSessions([{ session, transition: 'started', reason: 'requested' }], { ...facts, caller });
   return session;
 }
@@ -127,47 +113,50 @@ function buildSession(
   };
 }
 
-/** Counter keys in the order they are locked in, everywhere. */
-async function claim(tx: GraphTransaction, session: AgentSession, limits: CoordinatorLimits): Promise<void> {
+/** What a session counts under; a full zone is told before a full application, that before a full parent. */
+function claimsOf(session: AgentSession, limits: CoordinatorLimits): CapacityClaim[] {
   const claims: CapacityClaim[] = [
     { key: 'zone', limit: limits.maxPerZone },
     { key: `application:${session.applicationId}`, limit: limits.maxPerApplication },
   ];
   if (session.parentId !== undefined) claims.push({ key: `children:${session.parentId}`, limit: limits.maxChildren });
-  const { full } = await tx.claimCapacity(claims);
-  if (full === undefined) return;
-  if (full === 'zone') throw fail('zone_session_limit');
-  throw fail(full.startsWith('application:') ? 'application_session_limit' : 'child_session_limit');
+  return claims;
+}
+
+function limitReason(full: string) {
+  if (full === 'zone') return 'zone_session_limit';
+  return full.startsWith('application:') ? 'application_session_limit' : 'child_session_limit';
+}
+
+interface Minting {
+  readonly caller: MandateCaller;
+  readonly session: AgentSession;
+  readonly use: KeyUse | undefined;
 }
 
 /** A session whose first mandate was refused was never of use: it ends at once instead of counting until its TTL. */
-async function mintOrEnd(
-  deps: CoordinatorDeps,
-  started: { caller: MandateCaller; session: AgentSession },
-  facts: CallFacts,
-): Promise<SessionMandate> {
-  const { caller, session } = started;
+async function mintOrAbandon(deps: CoordinatorDeps, minting: Minting, facts: CallFacts): Promise<SessionMandate> {
+  const { caller, session } = minting;
+  const wish = { edgeId: undefined, scopes: [], resources: [], ttlSeconds: 0, minDelegationEpoch: 0 };
   try {
-    return await deps.minter.mint(
-      caller,
-      {
-        sessionId: session.id,
-        edgeId: undefined,
-        scopes: [],
-        resources: [],
-        ttlSeconds: 0,
-        minDelegationEpoch: 0,
-      },
-      facts.requestId,
-    );
+    return await deps.minter.mint(caller, { ...wish, sessionId: session.id }, facts.requestId);
   } catch (error) {
-    if (isOpen(session)) {
-      await endSession(
-        deps,
-        { caller, end: { sessionId: session.id, reason: 'mandate refused', waitApplied: false, deadlineMs: 0 } },
-        facts,
-      );
-    }
+    await abandon(deps, minting, facts);
     throw error;
+  }
+}
+
+/** Done in the service's own name: a caller who was revoked meanwhile leaves no session behind either. */
+async function abandon(deps: CoordinatorDeps, { caller, session, use }: Minting, facts: CallFacts): Promise<void> {
+  const own = { kind: 'control-plane', zoneId: caller.zoneId } as const;
+  try {
+    await deps.graph.change({ caller: own, lock: 'exclusive', requestId: facts.requestId }, async (tx) => {
+      await forgetResult(tx, use);
+      const sessions = await tx.openSubtree(session.id);
+      await endSessions(deps, { tx, caller, facts, sessions, reason: 'mandate refused', state: 'terminated' });
+    });
+  } catch (error) {
+    const fields = { error, requestId: facts.requestId, sessionId: session.id };
+    deps.logger.error(fields, 'a session whose mandate was refused could not be ended and stays until its expiry');
   }
 }

@@ -63,7 +63,7 @@ export function createMemorySessionGraph(): MemorySessionGraph {
   return {
     told: () => state.told,
     refuse: (id) => void refused.add(id),
-    change: (caller, work) => {
+    change: ({ caller }, work) => {
       const run = async () => {
         guard(caller);
         const draft = structuredClone(state);
@@ -85,11 +85,22 @@ export function createMemorySessionGraph(): MemorySessionGraph {
       const sessions = [...state.sessions.values()]
         .filter((session) => session.zoneId === caller.zoneId)
         .filter((session) => query.applicationId === undefined || session.applicationId === query.applicationId)
+        .filter((session) => query.parentId === undefined || session.parentId === query.parentId)
         .filter((session) => query.states.length === 0 || query.states.includes(session.state))
         .toSorted((a, b) => b.startedAtMs - a.startedAtMs || (a.id < b.id ? 1 : -1));
       const from = query.cursor === undefined ? 0 : sessions.findIndex((session) => session.id === query.cursor) + 1;
       const page = sessions.slice(from, from + query.limit);
       return { sessions: page, nextCursor: from + query.limit < sessions.length ? page.at(-1)?.id : undefined };
+    },
+    listEdges: async (caller, query) => {
+      guard(caller);
+      const end = query.direction === 'inbound' ? 'targetSessionId' : 'sourceSessionId';
+      const edges = [...state.edges.values()]
+        .filter((edge) => edge.zoneId === caller.zoneId && edge[end] === query.sessionId)
+        .toSorted((a, b) => b.createdAtMs - a.createdAtMs || (a.id < b.id ? 1 : -1));
+      const from = query.cursor === undefined ? 0 : edges.findIndex((edge) => edge.id === query.cursor) + 1;
+      const page = edges.slice(from, from + query.limit);
+      return { edges: page, nextCursor: from + query.limit < edges.length ? page.at(-1)?.id : undefined };
     },
     overdue: async (limit) =>
       [...state.sessions.values()]
@@ -104,13 +115,12 @@ function memoryTransaction(state: State, zoneId: string): GraphTransaction {
 }
 
 type SessionPart =
-  | 'lockGraph'
   | 'receipt'
   | 'keepReceipt'
+  | 'forgetReceipt'
   | 'session'
   | 'ancestorIds'
   | 'insertSession'
-  | 'claimCapacity'
   | 'openSubtree'
   | 'endSessions';
 
@@ -120,22 +130,21 @@ function sessionPart(state: State, zoneId: string): Pick<GraphTransaction, Sessi
     return session?.zoneId === zoneId ? session : undefined;
   };
   return {
-    lockGraph: async () => undefined,
     receipt: async (operation, key) => state.receipts.get(`${zoneId} ${operation} ${key}`),
     keepReceipt: async (operation, key, receipt) => void state.receipts.set(`${zoneId} ${operation} ${key}`, receipt),
+    forgetReceipt: async (operation, key) => void state.receipts.delete(`${zoneId} ${operation} ${key}`),
     session: async (id) => inZone(id),
     ancestorIds: async (id) => {
       const ids: AgentSessionId[] = [];
       for (let at = inZone(id)?.parentId; at !== undefined; at = inZone(at)?.parentId) ids.push(at);
       return ids;
     },
-    insertSession: async (session) => void state.sessions.set(session.id, session),
-    claimCapacity: async (claims) => {
+    insertSession: async (session, claims) => {
       const full = claims.find((claim) => (state.capacity.get(`${zoneId} ${claim.key}`) ?? 0) >= claim.limit)?.key;
-      if (full === undefined) {
-        for (const { key } of claims)
-          state.capacity.set(`${zoneId} ${key}`, (state.capacity.get(`${zoneId} ${key}`) ?? 0) + 1);
-      }
+      if (full !== undefined) return { full };
+      for (const { key } of claims)
+        state.capacity.set(`${zoneId} ${key}`, (state.capacity.get(`${zoneId} ${key}`) ?? 0) + 1);
+      state.sessions.set(session.id, session);
       return { full };
     },
     openSubtree: async (id) => {
@@ -164,7 +173,7 @@ function sessionPart(state: State, zoneId: string): Pick<GraphTransaction, Sessi
   };
 }
 
-type ToldPart = 'nextEpoch' | 'recordSessions' | 'recordEdges' | 'invalidate' | 'revoke';
+type ToldPart = 'recordSessions' | 'recordEdges' | 'invalidate' | 'revoke';
 
 function edgePart(state: State): Omit<GraphTransaction, SessionPart | ToldPart> {
   const derived = (start: (edge: DelegationEdge) => boolean): DelegationEdge[] => {
@@ -192,6 +201,10 @@ function edgePart(state: State): Omit<GraphTransaction, SessionPart | ToldPart> 
       }
       return reached.has(to);
     },
+    countLiveOutbound: async (sessionId, nowMs, atMost) =>
+      [...state.edges.values()]
+        .filter((edge) => edge.sourceSessionId === sessionId && isLiveEdge(edge) && edge.expiresAtMs > nowMs)
+        .slice(0, atMost).length,
     insertEdge: async (edge) => void state.edges.set(edge.id, edge),
     liveEdgesTouching: async (sessionIds) => {
       const ids = new Set<string>(sessionIds);
@@ -206,12 +219,11 @@ function edgePart(state: State): Omit<GraphTransaction, SessionPart | ToldPart> 
 
 function toldPart(state: State): Pick<GraphTransaction, ToldPart> {
   return {
-    nextEpoch: async () => ++state.epoch,
     recordSessions: async (changes, context) =>
       void state.told.sessions.push(...changes.map((change) => ({ change, context }))),
     recordEdges: async (edges, change) =>
       void state.told.edges.push(...edges.map((edge) => ({ edge, kind: change.kind }))),
-    invalidate: async () => undefined,
+    invalidate: async () => ++state.epoch,
     revoke: async (anchors) => {
       state.told.anchors.push(...anchors);
       state.revocations += anchors.length;

@@ -3,6 +3,8 @@
 import type { Transaction } from '#mesh/postgres';
 import type { AgentSessionId, ApplicationId, EdgeId, ZoneId } from '#mesh/ids';
 import type { DelegationEdge, EdgeState } from '../../domain/delegation-graph.ts';
+import type { EdgePage, EdgeQuery } from '../../ports/session-graph.ts';
+import { cursorTime, pageOf, parseCursor } from './page-cursor.ts';
 
 interface EdgeRow {
   readonly id: string;
@@ -55,6 +57,37 @@ export async function existsLiveInbound(tx: Transaction, sessionId: string, nowM
     [sessionId, new Date(nowMs)],
   );
   return row?.found ?? false;
+}
+
+/** Counts no further than `atMost`, so that the answer costs no more than the question needs. */
+export async function countLiveOutbound(
+  tx: Transaction,
+  source: { sessionId: string; atMost: number },
+  nowMs: number,
+): Promise<number> {
+  const row = await tx.one<{ found: number }>(
+    `SELECT count(*)::int AS found FROM (
+       SELECT FROM coordinator.delegation_edges
+       WHERE source_session_id = $1 AND state IN ('active', 'pending') AND expires_at > $2 LIMIT $3) AS live`,
+    [source.sessionId, new Date(nowMs), source.atMost],
+  );
+  return row?.found ?? 0;
+}
+
+/** Newest first by (created_at, id). */
+export async function selectEdgePage(tx: Transaction, query: EdgeQuery): Promise<EdgePage> {
+  const after = parseCursor(query.cursor);
+  const end = query.direction === 'inbound' ? 'target_session_id' : 'source_session_id';
+  const rows = await tx.query<EdgeRow & { cursor_time: string }>(
+    `SELECT ${columns}, ${cursorTime('created_at')}
+     FROM coordinator.delegation_edges
+     WHERE ${end} = $1 AND ($2::timestamptz IS NULL OR (created_at, id) < ($2::timestamptz, $3::text))
+     ORDER BY created_at DESC, id DESC
+     LIMIT $4`,
+    [query.sessionId, after?.time ?? null, after?.id ?? null, query.limit + 1],
+  );
+  const { page, nextCursor } = pageOf(rows, query.limit);
+  return { edges: page.map(fromRow), nextCursor };
 }
 
 export async function existsPath(tx: Transaction, ends: { from: string; to: string }, nowMs: number): Promise<boolean> {

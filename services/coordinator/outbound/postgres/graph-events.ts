@@ -1,6 +1,6 @@
 // What a change of the graph tells others: lifecycle entries and ledger events, written in the change's own transaction.
 import type { JsonObject } from '#mesh/failure';
-import { enqueue, enqueueAuditEvent } from '#mesh/outbox';
+import { enqueueAll, type LedgerDraft, type OutboxEntry } from '#mesh/outbox';
 import type { ZoneTransaction } from '#mesh/postgres';
 import type { DelegationEdge } from '../../domain/delegation-graph.ts';
 import type { ChangeContext, SessionChange } from '../../ports/session-graph.ts';
@@ -22,40 +22,50 @@ export async function recordSessions(
   changes: readonly SessionChange[],
   context: ChangeContext,
 ): Promise<void> {
-  for (const { session, transition, reason } of changes) {
-    const occurrence = transition === 'started' ? session.transitions : session.transitions + 1;
-    await enqueue(tx, {
-      stream: 'caracal.agents.lifecycle',
-      zoneId: tx.zoneId,
-      dedupeKey: `session:${session.id}:${occurrence}`,
-      payload: {
-        zoneId: tx.zoneId,
-        sessionId: session.id,
-        ...(session.parentId === undefined ? {} : { parentId: session.parentId }),
-        applicationId: session.applicationId,
-        transition,
-        reason,
-      },
-      ...(context.traceparent === undefined ? {} : { traceparent: context.traceparent }),
-    });
-    await enqueueAuditEvent(tx, {
-      zoneId: tx.zoneId,
-      eventType: eventTypes[transition],
-      requestId: context.requestId,
-      ...(context.traceId === undefined ? {} : { traceId: context.traceId }),
-      metadata: {
-        ...actor(context),
-        application_id: session.applicationId,
-        agent_session_id: session.id,
-        ...(session.parentId === undefined ? {} : { parent_session_id: session.parentId }),
-        depth: session.depth,
-        scopes: [...session.scopes],
-        resources: [...session.resources],
-        transition,
-        reason,
-      },
-    });
-  }
+  await enqueueAll(tx, {
+    entries: changes.map((change) => lifecycleEntry(tx.zoneId, change, context.traceparent)),
+    events: changes.map((change) => sessionEvent(tx.zoneId, change, context)),
+  });
+}
+
+function lifecycleEntry(zoneId: string, change: SessionChange, traceparent: string | undefined): OutboxEntry {
+  const { session, transition, reason } = change;
+  const occurrence = transition === 'started' ? session.transitions : session.transitions + 1;
+  return {
+    stream: 'caracal.agents.lifecycle',
+    zoneId,
+    dedupeKey: `session:${session.id}:${occurrence}`,
+    payload: {
+      zoneId,
+      sessionId: session.id,
+      ...(session.parentId === undefined ? {} : { parentId: session.parentId }),
+      applicationId: session.applicationId,
+      transition,
+      reason,
+    },
+    traceparent,
+  };
+}
+
+function sessionEvent(zoneId: string, change: SessionChange, context: ChangeContext): LedgerDraft {
+  const { session, transition, reason } = change;
+  return {
+    zoneId,
+    eventType: eventTypes[transition],
+    requestId: context.requestId,
+    traceId: context.traceId,
+    metadata: {
+      ...actor(context),
+      application_id: session.applicationId,
+      agent_session_id: session.id,
+      ...(session.parentId === undefined ? {} : { parent_session_id: session.parentId }),
+      depth: session.depth,
+      scopes: [...session.scopes],
+      resources: [...session.resources],
+      transition,
+      reason,
+    },
+  };
 }
 
 export async function recordEdges(
@@ -63,25 +73,24 @@ export async function recordEdges(
   change: { edges: readonly DelegationEdge[]; kind: 'created' | 'revoked'; reason: string },
   context: ChangeContext,
 ): Promise<void> {
-  for (const edge of change.edges) {
-    await enqueueAuditEvent(tx, {
-      zoneId: tx.zoneId,
-      eventType: `delegation.${change.kind}`,
-      requestId: context.requestId,
-      ...(context.traceId === undefined ? {} : { traceId: context.traceId }),
-      metadata: {
-        ...actor(context),
-        delegation_edge_id: edge.id,
-        source_session_id: edge.sourceSessionId,
-        target_session_id: edge.targetSessionId,
-        issuer_application_id: edge.issuerApplicationId,
-        receiver_application_id: edge.receiverApplicationId,
-        ...(edge.parentEdgeId === undefined ? {} : { parent_edge_id: edge.parentEdgeId }),
-        scopes: [...edge.scopes],
-        resources: [...edge.resources],
-        max_hops: edge.maxHops,
-        reason: change.reason,
-      },
-    });
-  }
+  const events = change.edges.map((edge): LedgerDraft => ({
+    zoneId: tx.zoneId,
+    eventType: `delegation.${change.kind}`,
+    requestId: context.requestId,
+    traceId: context.traceId,
+    metadata: {
+      ...actor(context),
+      delegation_edge_id: edge.id,
+      source_session_id: edge.sourceSessionId,
+      target_session_id: edge.targetSessionId,
+      issuer_application_id: edge.issuerApplicationId,
+      receiver_application_id: edge.receiverApplicationId,
+      ...(edge.parentEdgeId === undefined ? {} : { parent_edge_id: edge.parentEdgeId }),
+      scopes: [...edge.scopes],
+      resources: [...edge.resources],
+      max_hops: edge.maxHops,
+      reason: change.reason,
+    },
+  }));
+  await enqueueAll(tx, { entries: [], events });
 }

@@ -4,9 +4,8 @@ import type { Receipt } from '../../ports/session-graph.ts';
 
 /** The receipt of an earlier call; waits for a call with the same key that is still under way. */
 export async function selectReceipt(tx: ZoneTransaction, operation: string, key: string): Promise<Receipt | undefined> {
-  await tx.query('SELECT pg_advisory_xact_lock(hashtext($1), hashtext($2))', [
-    'coordinator.receipt',
-    `${tx.zoneId} ${operation} ${key}`,
+  await tx.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [
+    `coordinator.receipt ${tx.zoneId} ${operation} ${key}`,
   ]);
   const row = await tx.one<{ result_id: string; request_digest: string }>(
     `SELECT result_id, request_digest FROM coordinator.idempotency_receipts
@@ -27,4 +26,12 @@ export async function insertReceipt(
        SET request_digest = excluded.request_digest, result_id = excluded.result_id, created_at = excluded.created_at`,
     [tx.zoneId, kept.operation, kept.key, kept.receipt.requestDigest, kept.receipt.resultId],
   );
+}
+
+export async function deleteReceipt(tx: ZoneTransaction, operation: string, key: string): Promise<void> {
+  await tx.execute('DELETE FROM coordinator.idempotency_receipts WHERE zone_id = $1 AND operation = $2 AND key = $3', [
+    tx.zoneId,
+    operation,
+    key,
+  ]);
 }

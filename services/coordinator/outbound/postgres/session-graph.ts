@@ -5,19 +5,20 @@ import type { AgentSessionId, ZoneId } from '#mesh/ids';
 import { enqueueNumbered } from '#mesh/outbox';
 import type { Database, ZoneTransaction } from '#mesh/postgres';
 import type { Caller } from '../../domain/caller.ts';
-import type { AnchorDraft, GraphTransaction, SessionGraph } from '../../ports/session-graph.ts';
-import { claimCapacity, releaseCapacity } from './capacity-rows.ts';
+import type { AnchorDraft, GraphLock, GraphTransaction, SessionGraph } from '../../ports/session-graph.ts';
 import {
+  countLiveOutbound,
   existsLiveInbound,
   existsPath,
   insertEdge,
   selectEdge,
+  selectEdgePage,
   selectLiveBelow,
   selectLiveTouching,
   updateRevoked,
 } from './edge-rows.ts';
 import { recordEdges, recordSessions } from './graph-events.ts';
-import { insertReceipt, selectReceipt } from './receipt-rows.ts';
+import { deleteReceipt, insertReceipt, selectReceipt } from './receipt-rows.ts';
 import {
   insertSession,
   selectAncestorIds,
@@ -27,19 +28,25 @@ import {
   updateEnded,
 } from './session-rows.ts';
 
-/** First key of the advisory locks of this service; the second is the zone. */
-const graphLockClass = 'coordinator.graph';
-
 export function createSessionGraph(database: Database): SessionGraph {
-  const inZone = <T>(caller: Caller, work: (tx: ZoneTransaction) => Promise<T>): Promise<T> =>
+  const read = <T>(caller: Caller, work: (tx: ZoneTransaction) => Promise<T>): Promise<T> =>
     database.inZone(caller.zoneId, async (tx) => {
-      await refuseRevoked(tx, caller);
+      await open(tx, caller, 'none');
       return work(tx);
     });
   return {
-    change: (caller, work) => inZone(caller, (tx) => work(graphTransaction(tx))),
-    find: (caller, id) => inZone(caller, (tx) => selectSession(tx, id, false)),
-    list: (caller, query) => inZone(caller, (tx) => selectPage(tx, query)),
+    change: ({ caller, lock, requestId }, work) =>
+      database.inZone(
+        caller.zoneId,
+        async (tx) => {
+          await open(tx, caller, lock);
+          return work(graphTransaction(tx));
+        },
+        { requestId },
+      ),
+    find: (caller, id) => read(caller, (tx) => selectSession(tx, id, false)),
+    list: (caller, query) => read(caller, (tx) => selectPage(tx, query)),
+    listEdges: (caller, query) => read(caller, (tx) => selectEdgePage(tx, query)),
     overdue: (limit) =>
       database.acrossZones(async (tx) => {
         const rows = await tx.query<{ id: string; zone_id: string }>(
@@ -53,41 +60,42 @@ export function createSessionGraph(database: Database): SessionGraph {
   };
 }
 
-/** A committed anchor is effective here at once: the Coordinator keeps no copy of them. */
-async function refuseRevoked(tx: ZoneTransaction, caller: Caller): Promise<void> {
-  if (caller.kind === 'control-plane') return;
-  const row = await tx.one<{ refused: boolean }>('SELECT sts_pub.refuses($1, $2, $3) AS refused', [
-    caller.zoneId,
-    caller.rev,
-    caller.anchorIds,
-  ]);
-  if (row?.refused !== false) throw fail('token_revoked');
+const lockFunctions = { shared: 'pg_advisory_xact_lock_shared', exclusive: 'pg_advisory_xact_lock' } as const;
+
+/**
+ * The first statement of every transaction: refuses a caller whose mandate a committed anchor hits (the Coordinator keeps no
+ * copy of them), and waits for the graph. What the wait has let others change is seen by the statements after it.
+ */
+async function open(tx: ZoneTransaction, caller: Caller, lock: GraphLock): Promise<void> {
+  const parts: string[] = [];
+  const values: unknown[] = [];
+  if (caller.kind === 'mandate') {
+    parts.push('sts_pub.refuses($1, $2, $3) AS refused');
+    values.push(caller.zoneId, caller.rev, caller.anchorIds);
+  }
+  if (lock !== 'none') {
+    values.push(`coordinator.graph ${tx.zoneId}`);
+    parts.push(`${lockFunctions[lock]}(hashtextextended($${values.length}, 0))`);
+  }
+  if (parts.length === 0) return;
+  const row = await tx.one<{ refused?: boolean }>(`SELECT ${parts.join(', ')}`, values);
+  if (caller.kind === 'mandate' && row?.refused !== false) throw fail('token_revoked');
 }
 
 function graphTransaction(tx: ZoneTransaction): GraphTransaction {
   return {
-    lockGraph: async (mode) => {
-      const lock = mode === 'shared' ? 'pg_advisory_xact_lock_shared' : 'pg_advisory_xact_lock';
-      await tx.query(`SELECT ${lock}(hashtext($1), hashtext($2))`, [graphLockClass, tx.zoneId]);
-    },
     receipt: (operation, key) => selectReceipt(tx, operation, key),
     keepReceipt: (operation, key, receipt) => insertReceipt(tx, { operation, key, receipt }),
+    forgetReceipt: (operation, key) => deleteReceipt(tx, operation, key),
     session: (id) => selectSession(tx, id, true),
     ancestorIds: (id) => selectAncestorIds(tx, id),
-    insertSession: (session) => insertSession(tx, session),
-    claimCapacity: (claims) => claimCapacity(tx, tx.zoneId, claims),
+    insertSession: (session, claims) => insertSession(tx, session, claims),
     openSubtree: (id) => selectOpenSubtree(tx, id),
-    endSessions: async (sessions, end) => {
-      await updateEnded(
-        tx,
-        sessions.map((session) => session.id),
-        end,
-      );
-      await releaseCapacity(tx, tx.zoneId, sessions);
-    },
+    endSessions: (sessions, end) => updateEnded(tx, sessions, end),
     edge: (id) => selectEdge(tx, id),
     hasLiveInbound: (sessionId, nowMs) => existsLiveInbound(tx, sessionId, nowMs),
     reaches: (from, to, nowMs) => existsPath(tx, { from, to }, nowMs),
+    countLiveOutbound: (sessionId, nowMs, atMost) => countLiveOutbound(tx, { sessionId, atMost }, nowMs),
     insertEdge: (edge) => insertEdge(tx, edge),
     liveEdgesTouching: (sessionIds) => selectLiveTouching(tx, sessionIds),
     liveEdgesBelow: (edgeId) => selectLiveBelow(tx, edgeId),
@@ -97,20 +105,21 @@ function graphTransaction(tx: ZoneTransaction): GraphTransaction {
         edges.map((edge) => edge.id),
         atMs,
       ),
-    nextEpoch: () => nextEpoch(tx),
     recordSessions: (changes, context) => recordSessions(tx, changes, context),
     recordEdges: (edges, change, context) => recordEdges(tx, { edges, ...change }, context),
     invalidate: async (change) => {
+      const epoch = await nextEpoch(tx);
       await enqueueNumbered(tx, {
         stream: 'caracal.delegations.invalidate',
         zoneId: tx.zoneId,
         payload: {
           zoneId: tx.zoneId,
-          epoch: change.epoch,
+          epoch,
           sessionIds: [...change.sessionIds],
           edgeIds: [...change.edgeIds],
         },
       });
+      return epoch;
     },
     revoke: (anchors, reason) => revoke(tx, anchors, reason),
   };

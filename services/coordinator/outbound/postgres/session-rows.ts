@@ -1,8 +1,10 @@
 // Rows of coordinator.agent_sessions and the statements on them.
-import type { Transaction } from '#mesh/postgres';
+import type { Transaction, ZoneTransaction } from '#mesh/postgres';
 import type { AgentSessionId, ApplicationId, ZoneId } from '#mesh/ids';
 import type { AgentSession, SessionState } from '../../domain/agent-session.ts';
-import type { SessionPage, SessionQuery } from '../../ports/session-graph.ts';
+import type { CapacityClaim, SessionPage, SessionQuery } from '../../ports/session-graph.ts';
+import { claimStatement, releaseOf, releaseStatements, sortedClaims } from './capacity-rows.ts';
+import { cursorTime, pageOf, parseCursor } from './page-cursor.ts';
 
 interface SessionRow {
   readonly id: string;
@@ -73,32 +75,49 @@ export async function selectAncestorIds(tx: Transaction, id: string): Promise<Ag
   return rows.map((row) => row.id as AgentSessionId);
 }
 
-export async function insertSession(tx: Transaction, session: AgentSession): Promise<void> {
-  await tx.execute(
-    `INSERT INTO coordinator.agent_sessions
-       (id, zone_id, application_id, parent_id, root_id, kind, state, depth, scopes, resources, client_id, sid,
-        pass_lifecycle, labels, started_at, expires_at, transitions)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
-    [
-      session.id,
-      session.zoneId,
-      session.applicationId,
-      session.parentId ?? null,
-      session.rootId,
-      session.kind,
-      session.state,
-      session.depth,
-      session.scopes,
-      session.resources,
-      session.clientId,
-      session.sessionRecordId,
-      session.passLifecycle,
-      JSON.stringify(session.labels),
-      new Date(session.startedAtMs),
-      new Date(session.expiresAtMs),
-      session.transitions,
-    ],
+/** Stores the session and counts it in one statement; stores nothing when a key is full, and names that key. */
+export async function insertSession(
+  tx: Transaction,
+  session: AgentSession,
+  claims: readonly CapacityClaim[],
+): Promise<{ full: string | undefined }> {
+  const sorted = sortedClaims(claims);
+  const rows = await tx.query<{ key: string }>(
+    `WITH claimed AS (${claimStatement('$2', '$18', '$19')}), started AS (
+       INSERT INTO coordinator.agent_sessions
+         (id, zone_id, application_id, parent_id, root_id, kind, state, depth, scopes, resources, client_id, sid,
+          pass_lifecycle, labels, started_at, expires_at, transitions)
+       SELECT $1::text, $2::text, $3::text, $4::text, $5::text, $6::text, $7::text, $8::int, $9::text[], $10::text[],
+         $11::text, $12::text, $13::boolean, $14::jsonb, $15::timestamptz, $16::timestamptz, $17::bigint
+       WHERE (SELECT count(*) FROM claimed) = cardinality($18::text[])
+     )
+     SELECT key FROM claimed`,
+    [...valuesOf(session), sorted.map((claim) => claim.key), sorted.map((claim) => claim.limit)],
   );
+  const taken = new Set(rows.map((row) => row.key));
+  return { full: claims.find((claim) => !taken.has(claim.key))?.key };
+}
+
+function valuesOf(session: AgentSession): readonly unknown[] {
+  return [
+    session.id,
+    session.zoneId,
+    session.applicationId,
+    session.parentId ?? null,
+    session.rootId,
+    session.kind,
+    session.state,
+    session.depth,
+    session.scopes,
+    session.resources,
+    session.clientId,
+    session.sessionRecordId,
+    session.passLifecycle,
+    JSON.stringify(session.labels),
+    new Date(session.startedAtMs),
+    new Date(session.expiresAtMs),
+    session.transitions,
+  ];
 }
 
 /** Open sessions at and below one, found by parent links, the top first. */
@@ -117,54 +136,52 @@ export async function selectOpenSubtree(tx: Transaction, id: string): Promise<Ag
   return rows.map(fromRow);
 }
 
+/** Ends the sessions and gives back what they counted for, in one statement. */
 export async function updateEnded(
-  tx: Transaction,
-  ids: readonly string[],
+  tx: ZoneTransaction,
+  sessions: readonly AgentSession[],
   end: { state: string; reason: string; atMs: number },
 ): Promise<void> {
+  const { keys, counts, dropped } = releaseOf(sessions);
   await tx.execute(
-    `UPDATE coordinator.agent_sessions
+    `WITH ${releaseStatements('$5', '$6', '$7', '$8')}
+     UPDATE coordinator.agent_sessions
      SET state = $2, end_reason = $3, ended_at = $4, transitions = transitions + 1
      WHERE id = ANY ($1)`,
-    [ids, end.state, end.reason, new Date(end.atMs)],
+    [
+      sessions.map((session) => session.id),
+      end.state,
+      end.reason,
+      new Date(end.atMs),
+      tx.zoneId,
+      keys,
+      counts,
+      dropped,
+    ],
   );
 }
 
-/** Newest first by (started_at, id); the cursor carries microseconds, so that no row is skipped. */
+/** Newest first by (started_at, id). */
 export async function selectPage(tx: Transaction, query: SessionQuery): Promise<SessionPage> {
   const after = parseCursor(query.cursor);
   const rows = await tx.query<SessionRow & { cursor_time: string }>(
-    `SELECT ${columns}, to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS cursor_time
+    `SELECT ${columns}, ${cursorTime('started_at')}
      FROM coordinator.agent_sessions
      WHERE ($1::text IS NULL OR application_id = $1)
-       AND (cardinality($2::text[]) = 0 OR state = ANY ($2))
-       AND ($3::timestamptz IS NULL OR (started_at, id) < ($3::timestamptz, $4::text))
+       AND ($2::text IS NULL OR parent_id = $2)
+       AND (cardinality($3::text[]) = 0 OR state = ANY ($3))
+       AND ($4::timestamptz IS NULL OR (started_at, id) < ($4::timestamptz, $5::text))
      ORDER BY started_at DESC, id DESC
-     LIMIT $5`,
-    [query.applicationId ?? null, query.states, after?.time ?? null, after?.id ?? null, query.limit + 1],
+     LIMIT $6`,
+    [
+      query.applicationId ?? null,
+      query.parentId ?? null,
+      query.states,
+      after?.time ?? null,
+      after?.id ?? null,
+      query.limit + 1,
+    ],
   );
-  const page = rows.slice(0, query.limit);
-  const last = page.at(-1);
-  return {
-    sessions: page.map(fromRow),
-    nextCursor: rows.length > query.limit && last !== undefined ? makeCursor(last.cursor_time, last.id) : undefined,
-  };
-}
-
-function makeCursor(time: string, id: string): string {
-  return Buffer.from(`${time} ${id}`).toString('base64url');
-}
-
-const cursorShape = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z) ([A-Za-z0-9_.:-]{1,128})$/;
-
-function parseCursor(cursor: string | undefined): { time: string; id: string } | undefined {
-  if (cursor === undefined) return undefined;
-  const [, time, id] = cursorShape.exec(Buffer.from(cursor, 'base64url').toString('utf8')) ?? [];
-  // The parser at the edge has checked the shape already; a cursor that is none starts nowhere.
-  return time === undefined || id === undefined ? undefined : { time, id };
-}
-
-/** True when the text is a cursor that an earlier page has given. */
-export function isCursor(cursor: string): boolean {
-  return cursor.length <= 400 && parseCursor(cursor) !== undefined;
+  const { page, nextCursor } = pageOf(rows, query.limit);
+  return { sessions: page.map(fromRow), nextCursor };
 }
