@@ -88,7 +88,7 @@ async function listening(server: Server, host: string, port: number): Promise<{ 
 }
 
 function plaintextServer(limits: ListenerLimits, hooks: PortHooks, pending: Set<Socket>): Server {
-  return createServer({ allowHalfOpen: true }, (socket) => {
+  return createServer((socket) => {
     sniffPreface(socket, limits.handshakeTimeoutMs, ({ kind, head }) => {
       pending.delete(socket);
       switch (kind) {
@@ -130,7 +130,6 @@ function secureServer({ files, limits, hooks }: SecureServerParts): { server: Se
     requestCert: true,
     rejectUnauthorized: false,
     handshakeTimeout: limits.handshakeTimeoutMs,
-    allowHalfOpen: true,
   });
   server.on('secureConnection', (socket) => {
     socket.on('error', () => undefined);

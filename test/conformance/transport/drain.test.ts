@@ -4,6 +4,8 @@ import { Agent, request as httpRequest } from 'node:http';
 import { connect as connectH2, constants } from 'node:http2';
 import { Agent as TlsAgent, request as httpsRequest } from 'node:https';
 import type { ClientHttp2Session } from 'node:http2';
+import { connect } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { createClient } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -117,6 +119,22 @@ describe.each(['plain', 'secure'] as const)('%s', (wire) => {
     await Promise.all(clients);
     expect(tally.lost).toEqual([]);
     expect(forced).toBe(0);
+  });
+
+  test('a peer that vanished holds nothing up', async () => {
+    await using service = await start();
+    const { port } = service;
+    const secure = { host: '127.0.0.1', port, ca: files.ca, servername: 'localhost', ALPNProtocols: ['h2'] };
+    const socket = wire === 'secure' ? connectTls(secure) : connect({ host: '127.0.0.1', port });
+    socket.on('error', () => undefined);
+    // The client preface and empty SETTINGS (RFC 9113 §3.4): a session is open, and nobody says goodbye.
+    socket.write(
+      Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0])]),
+    );
+    await new Promise((resolve) => socket.once('data', resolve));
+    expect(service.listener.connectionCount).toBe(1);
+    socket.destroy();
+    await expect.poll(() => service.listener.connectionCount, { timeout: 10_000 }).toBe(0);
   });
 
   test('streams run to their end', async () => {
