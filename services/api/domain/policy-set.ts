@@ -2,7 +2,7 @@
 // is a pure function of that digest and its input, so the digest covers code and data alike.
 import { canonicalJson, sha256Hex } from '#mesh/canonical';
 import type { FieldViolation, JsonObject } from '#mesh/failure';
-import { type PolicySource, maxSetBytes } from './policy.ts';
+import { type PolicySource, maxParamsBytes, maxSetBytes } from './policy.ts';
 
 /** SHA-256 of the canonical {policies, params}. */
 export function policySetDigest(
@@ -18,7 +18,10 @@ export function policySetDigest(
 }
 
 /** What keeps these versions from being a new set together; `found` are those of the zone that exist. */
-export function manifestProblems(ids: readonly string[], found: readonly PolicySource[]): FieldViolation[] {
+export function setVersionProblems(
+  { ids, params }: { readonly ids: readonly string[]; readonly params: JsonObject },
+  found: readonly PolicySource[],
+): FieldViolation[] {
   const live = new Set(found.filter((source) => !source.archived).map((source) => source.policyVersionId));
   const problems: FieldViolation[] = [];
   const seen = new Set<string>();
@@ -29,6 +32,10 @@ export function manifestProblems(ids: readonly string[], found: readonly PolicyS
     seen.add(id);
   }
   const bytes = found.reduce((sum, { content }) => sum + Buffer.byteLength(content), 0);
-  if (bytes > maxSetBytes) problems.push({ path: 'manifest', rule: `policies of ${maxSetBytes} bytes together` });
+  if (bytes > maxSetBytes)
+    problems.push({ path: 'manifest', rule: `at most ${maxSetBytes} bytes of policies together` });
+  if (Buffer.byteLength(canonicalJson(params)) > maxParamsBytes) {
+    problems.push({ path: 'params', rule: `at most ${maxParamsBytes} bytes` });
+  }
   return problems;
 }

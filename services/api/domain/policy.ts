@@ -65,8 +65,10 @@ export interface PolicySource {
 /** The shape of `input` that policies are written against (the STS's decision input). */
 export const inputSchemaVersion = '2026-11-01';
 
-/** Contents of one set together, bytes: a set travels to the STS in one message of 1 MiB with its params. */
-export const maxSetBytes = 768 * 1024;
+/** Contents of one set together, bytes: a set travels to the STS in one message of 1 MiB with its params and names. */
+export const maxSetBytes = 640 * 1024;
+/** The data of a set version, bytes of its canonical text: what the STS takes. */
+export const maxParamsBytes = 256 * 1024;
 
 /** The policy versions a manifest names, in order. */
 export function manifestIds(manifest: readonly JsonObject[]): string[] {

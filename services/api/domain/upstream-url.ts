@@ -1,7 +1,10 @@
 // Which upstream addresses a resource may name, by their text. Where a name leads is judged when the Gateway connects.
 
-/** Visible ASCII in lower-case http or https; the parser below would silently drop white space inside. */
-const form = /^https?:\/\/[\x21-\x7e]+$/;
+/**
+ * Visible ASCII in lower-case http or https. The parser below (WHATWG URL) would drop white space inside, read a backslash
+ * as a slash, and skip slashes before the host.
+ */
+const form = /^https?:\/\/(?!\/)[\x21-\x5b\x5d-\x7e]+$/;
 
 /** The rule that an upstream's URL breaks; undefined when it may be stored. */
 export function upstreamProblem(text: string): string | undefined {

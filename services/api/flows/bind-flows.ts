@@ -91,7 +91,7 @@ function bindZones(deps: ApiDeps) {
     page: (query: PageQuery) => deps.store.pageZones(query),
     get: (call: ZoneCall) => readOne(deps, call, { id: call.zoneId, name: 'zone', rows: (tx) => tx.zones }),
     update: (call: ZoneCall, update: { patch: Patch<Zone>; ifMatch: IfMatch }) => updateZone(deps, call, update),
-    archive: (call: ZoneCall, ifMatch: IfMatch | undefined) => archiveZone(deps, call, ifMatch),
+    archive: (call: ZoneCall, archive: Parameters<typeof archiveZone>[2]) => archiveZone(deps, call, archive),
   };
 }
 
@@ -103,7 +103,8 @@ function bindApplications(deps: ApiDeps) {
     get: (call: ZoneCall, id: string) => readOne(deps, call, { id, name: 'application', rows }),
     update: (call: ZoneCall, update: Update<Application>) => updateApplication(deps, call, update),
     rotateSecret: (call: ZoneCall, rotate: Archive) => rotateSecret(deps, call, rotate),
-    archive: (call: ZoneCall, archive: Archive) => archiveApplication(deps, call, archive),
+    archive: (call: ZoneCall, archive: Parameters<typeof archiveApplication>[2]) =>
+      archiveApplication(deps, call, archive),
   };
 }
 

@@ -139,7 +139,7 @@ export interface ControlStore {
   read<T>(zoneId: ZoneId, work: (tx: ControlReads) => Promise<T>): Promise<T>;
   /** Live zones of the installation. */
   pageZones(query: PageQuery): Promise<Page<Zone>>;
-  /** The unrevoked token with this digest, its zone being live. */
+  /** The unrevoked token with this digest. */
   findAdmin(digest: Uint8Array): Promise<Admin | undefined>;
   /** Unrevoked tokens, newest first. */
   pageAdminTokens(query: PageQuery): Promise<Page<AdminToken>>;

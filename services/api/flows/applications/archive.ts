@@ -4,13 +4,15 @@ import type { IfMatch } from '../../domain/entity-tag.ts';
 import type { ApiDeps } from '../../ports/deps.ts';
 import type { ZoneCall } from '../admin-call.ts';
 import { changeGuarded } from '../change-guarded.ts';
+import { type RevokingResult, afterBarrier } from '../revocations/wait.ts';
 
-/** @throws not_found, version_mismatch. */
+/** @throws not_found, version_mismatch, barrier_timeout (the end stands). */
 export async function archiveApplication(
   deps: ApiDeps,
   call: ZoneCall,
-  { id, ifMatch }: { id: string; ifMatch: IfMatch | undefined },
-): Promise<void> {
+  { id, ifMatch, waitMs }: { id: string; ifMatch: IfMatch | undefined; waitMs: number | undefined },
+): Promise<RevokingResult> {
+  let revocationNumber = 0;
   await changeGuarded<Application>(deps, call, {
     id,
     entity: 'application',
@@ -21,7 +23,8 @@ export async function archiveApplication(
     apply: (tx) => tx.applications.archive(id),
     tell: async (tx, changed) => {
       await tx.invalidate('application', id, changed.version);
-      await tx.revoke([{ kind: 'application', id }], 'application archived');
+      revocationNumber = await tx.revoke([{ kind: 'application', id }], 'application archived');
     },
   });
+  return afterBarrier(deps, revocationNumber, waitMs);
 }

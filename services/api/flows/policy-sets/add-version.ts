@@ -2,7 +2,7 @@
 import { fail } from '#mesh/failure';
 import type { JsonObject } from '#mesh/failure';
 import type { ManifestEntry, PolicySetVersion } from '../../domain/policy.ts';
-import { manifestProblems, policySetDigest } from '../../domain/policy-set.ts';
+import { policySetDigest, setVersionProblems } from '../../domain/policy-set.ts';
 import type { ApiDeps } from '../../ports/deps.ts';
 import { type Created, type ZoneCall, found } from '../admin-call.ts';
 import { createOnce } from '../create-once.ts';
@@ -32,7 +32,7 @@ export async function addSetVersion(
         found(await tx.policySets.find(policySetId), 'policy set');
         return tx.policySources(ids);
       });
-      const fields = manifestProblems(ids, sources);
+      const fields = setVersionProblems({ ids, params }, sources);
       if (fields.length > 0) throw fail('invalid_request', { fields });
       await requireValid(deps, { zoneId, policies: sources, params }, call.facts);
       return policySetDigest(sources, params);

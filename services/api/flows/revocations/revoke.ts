@@ -2,9 +2,9 @@
 import { fail } from '#mesh/failure';
 import { type AnchorChoice, anchorProblems } from '../../domain/revocation.ts';
 import type { ApiDeps } from '../../ports/deps.ts';
-import type { BarrierReport } from '../../ports/revocation-barrier.ts';
 import type { Created, ZoneCall } from '../admin-call.ts';
 import { createOnce } from '../create-once.ts';
+import { type RevokingResult, afterBarrier } from './wait.ts';
 
 export interface Revoke {
   readonly anchors: readonly AnchorChoice[];
@@ -13,11 +13,9 @@ export interface Revoke {
   readonly waitMs: number | undefined;
 }
 
-export interface Revoked {
-  /** The number of the last anchor. */
-  readonly revocationNumber: number;
+/** With the number of the last anchor. */
+export interface Revoked extends RevokingResult {
   readonly anchorCount: number;
-  readonly barrier?: BarrierReport | undefined;
 }
 
 /**
@@ -49,7 +47,6 @@ export async function revoke(
       return { entity: { revocationNumber, anchorCount: anchors.length }, status: 201 };
     },
   });
-  if (waitMs === undefined) return created;
-  const barrier = await deps.barrier.wait(created.entity.revocationNumber, waitMs);
-  return { ...created, entity: { ...created.entity, barrier } };
+  const result = await afterBarrier(deps, created.entity.revocationNumber, waitMs);
+  return { ...created, entity: { ...created.entity, ...result } };
 }

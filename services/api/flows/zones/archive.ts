@@ -4,9 +4,15 @@ import type { Zone } from '../../domain/zone.ts';
 import type { ApiDeps } from '../../ports/deps.ts';
 import type { ZoneCall } from '../admin-call.ts';
 import { changeGuarded } from '../change-guarded.ts';
+import { type RevokingResult, afterBarrier } from '../revocations/wait.ts';
 
-/** @throws not_found, version_mismatch. */
-export async function archiveZone(deps: ApiDeps, call: ZoneCall, ifMatch: IfMatch | undefined): Promise<void> {
+/** @throws not_found, version_mismatch, barrier_timeout (the end stands). */
+export async function archiveZone(
+  deps: ApiDeps,
+  call: ZoneCall,
+  { ifMatch, waitMs }: { ifMatch: IfMatch | undefined; waitMs: number | undefined },
+): Promise<RevokingResult> {
+  let revocationNumber = 0;
   await changeGuarded<Zone>(deps, call, {
     id: call.zoneId,
     entity: 'zone',
@@ -17,7 +23,8 @@ export async function archiveZone(deps: ApiDeps, call: ZoneCall, ifMatch: IfMatc
     apply: (tx) => tx.zones.archive(call.zoneId),
     tell: async (tx, zone) => {
       await tx.invalidate('zone', zone.id, zone.version);
-      await tx.revoke([{ kind: 'zone', id: zone.id }], 'zone archived');
+      revocationNumber = await tx.revoke([{ kind: 'zone', id: zone.id }], 'zone archived');
     },
   });
+  return afterBarrier(deps, revocationNumber, waitMs);
 }

@@ -50,6 +50,8 @@ export interface RouteOptions<P extends TObject, Q extends TObject, B extends TS
   readonly body?: B;
   /** Answers by status. */
   readonly response: Readonly<Record<number, TSchema>>;
+  /** A request without a body counts as one with an empty object. */
+  readonly bodyOptional?: boolean;
   /** Takes an Idempotency-Key. */
   readonly creates?: boolean;
   /** Undefined: the header is answered when given. `required`: a change of what somebody has read. */
@@ -82,7 +84,10 @@ export function addRoute<P extends TObject, Q extends TObject, B extends TSchema
       admins.set(request, await gate.admit(request, options));
     },
     // Before the schemas, so that the rule is named and not the pattern that happens to hold the character off.
-    preValidation: async (request) => refuseNul(request),
+    preValidation: async (request) => {
+      refuseNul(request);
+      if (options.bodyOptional === true) request.body ??= {};
+    },
     handler: async (request, reply) => {
       const call = callOf(request, reply, options);
       const answer = await options.handle(call as RouteCall<Static<P>, Static<Q>, Static<B>>);

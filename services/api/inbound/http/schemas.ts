@@ -1,6 +1,7 @@
 // Forms that several aggregates have in common. Every text is bounded and free of control characters; names of unknown
 // fields are refused by the validator.
 import { Type, type TSchema } from 'typebox';
+import { slugPattern } from '../../domain/slug.ts';
 
 /** One line of text for people. `\p{Cc}`: control characters, which forge log lines and terminals. */
 export const line = (maxLength: number, description: string) =>
@@ -13,7 +14,7 @@ export const description = line(4096, 'For people.');
 export const id = Type.String({ pattern: '^[A-Za-z0-9_.:-]{1,128}$', description: 'An id.' });
 
 export const slug = Type.String({
-  pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$',
+  pattern: slugPattern,
   description: 'Stands in paths: lower-case letters, digits and inner dashes, at most 63.',
 });
 
@@ -50,9 +51,22 @@ export const ErrorBody = Type.Object(
   { description: 'Why the request was refused.' },
 );
 
+/** On every call that revokes. */
+export const WaitQuery = Type.Object({
+  wait: Type.Optional(Type.Enum(['applied'], { description: 'Answer when every live enforcement point applied it.' })),
+  timeout_ms: Type.Optional(Type.Integer({ minimum: 1, maximum: 25_000, description: '10000 when absent.' })),
+});
+
 export const Barrier = Type.Object({
   applied: Type.Boolean({ description: 'Every live enforcement point has applied it.' }),
   points: Type.Integer(),
   gone: Type.Integer({ description: 'Points given up since.' }),
   elapsed_ms: Type.Integer(),
+});
+
+/** What a call that revokes by itself answers when it was asked to wait. */
+export const Ended = Type.Object({
+  revocation_number: Type.Integer({ description: 'Mandates with a lower `rev` are refused.' }),
+  applied: Type.Boolean(),
+  barrier: Barrier,
 });

@@ -23,7 +23,7 @@ const takenNames: Readonly<Record<string, string>> = {
 };
 
 /** Runs a writing statement; a unique index that refuses it is a conflict, named where the name is the caller's. */
-export async function writingUnique<T>(run: () => Promise<T>): Promise<T> {
+async function writingUnique<T>(run: () => Promise<T>): Promise<T> {
   try {
     return await run();
   } catch (error) {

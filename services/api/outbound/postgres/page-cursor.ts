@@ -8,7 +8,7 @@ export interface PagePosition {
   readonly id: string;
 }
 
-export function formatCursor({ time, id }: PagePosition): string {
+function formatCursor({ time, id }: PagePosition): string {
   return Buffer.from(`${time} ${id}`).toString('base64url');
 }
 

@@ -24,7 +24,7 @@ export function columnOf(field: string): string {
 }
 
 /** A timestamp as its microsecond text, in UTC. */
-export function timeText(expression: string): string {
+function timeText(expression: string): string {
   return `to_char(${expression} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`;
 }
 

@@ -35,6 +35,7 @@ export function addAgentSessionRoutes(router: Router, flows: ApiFlows['agentSess
     params: sessionParams,
     query: WaitQuery,
     body: EndSession,
+    bodyOptional: true,
     response: { 200: Ended },
     handle: async ({ zone, params, query, body }) => {
       const ended = await flows.end(zone, {

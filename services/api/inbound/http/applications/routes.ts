@@ -1,16 +1,9 @@
 // Applications over HTTP.
 import type { ApiFlows } from '../../../flows/bind-flows.ts';
-import {
-  type Router,
-  addRoute,
-  createdAnswer,
-  noContent,
-  pageAnswer,
-  pageQueryOf,
-  requiredIfMatch,
-  shown,
-} from '../route.ts';
+import { type Router, addRoute, createdAnswer, pageAnswer, pageQueryOf, requiredIfMatch, shown } from '../route.ts';
+import { momentText } from '../moment.ts';
 import * as form from '../schemas.ts';
+import { endedAnswer, waitMsOf } from '../waiting.ts';
 import { fromWire } from '../wire-names.ts';
 import {
   Application,
@@ -34,7 +27,8 @@ export function addApplicationRoutes(router: Router, flows: ApiFlows['applicatio
     body: CreateApplication,
     response: { 201: ApplicationWithSecret },
     handle: async ({ zone, body }) => {
-      const created = await flows.create(zone, fromWire(body));
+      const { expiresAt, ...input } = fromWire(body);
+      const created = await flows.create(zone, { ...input, expiresAt: optionalMoment(expiresAt) });
       return createdAnswer(created, `/v1/zones/${zone.zoneId}/applications/${created.entity.id}`);
     },
   });
@@ -60,7 +54,8 @@ export function addApplicationRoutes(router: Router, flows: ApiFlows['applicatio
     body: UpdateApplication,
     response: { 200: Application },
     handle: async (call) => {
-      const { consent, ...patch } = fromWire(call.body);
+      const { consent, expiresAt, ...rest } = fromWire(call.body);
+      const patch = { ...rest, expiresAt: expiresAt === null ? null : optionalMoment(expiresAt) };
       const words = consent === undefined ? {} : { consent: consent ? 'required' : 'implicit' };
       const update = { id: call.params.application_id, patch: { ...patch, ...words }, ifMatch: requiredIfMatch(call) };
       return shown(await flows.update(call.zone, update));
@@ -85,10 +80,13 @@ function addEndingRoutes(router: Router, flows: ApiFlows['applications']): void 
     ...{ ...write, method: 'DELETE', url: one },
     summary: 'End an application; its mandates are refused',
     params: applicationParams,
-    response: {},
-    handle: async ({ zone, params, ifMatch }) => {
-      await flows.archive(zone, { id: params.application_id, ifMatch });
-      return noContent;
-    },
+    query: form.WaitQuery,
+    response: { 200: form.Ended },
+    handle: async ({ zone, params, query, ifMatch }) =>
+      endedAnswer(await flows.archive(zone, { id: params.application_id, ifMatch, waitMs: waitMsOf(query) })),
   });
+}
+
+function optionalMoment(text: string | undefined): string | undefined {
+  return text === undefined ? undefined : momentText(text, 'expires_at');
 }

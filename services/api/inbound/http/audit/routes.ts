@@ -1,8 +1,9 @@
 // The ledger over HTTP: search, the events of one request, and verification, streamed on request.
 import { Readable } from 'node:stream';
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply } from 'fastify';
 import type { ApiFlows } from '../../../flows/bind-flows.ts';
 import { type Router, addRoute, pageAnswer } from '../route.ts';
+import { momentOf } from '../moment.ts';
 import * as form from '../schemas.ts';
 import { toWire } from '../wire-names.ts';
 import { LedgerEvent, SearchQuery, Verified, VerifyQuery, requestParams } from './schemas.ts';
@@ -26,8 +27,8 @@ export function addAuditRoutes(router: Router, flows: ApiFlows['audit']): void {
     response: { 200: form.pageOf(LedgerEvent) },
     handle: async ({ zone, query }) => {
       const search = {
-        sinceMs: query.since === undefined ? undefined : Date.parse(query.since),
-        untilMs: query.until === undefined ? undefined : Date.parse(query.until),
+        sinceMs: query.since === undefined ? undefined : momentOf(query.since, 'since'),
+        untilMs: query.until === undefined ? undefined : momentOf(query.until, 'until'),
         decision: query.decision,
         eventTypes: query.event_type?.split(',') ?? [],
         requestId: query.request_id,
@@ -53,7 +54,7 @@ export function addAuditRoutes(router: Router, flows: ApiFlows['audit']): void {
       query: VerifyQuery,
       response: { 200: Verified },
       handle: async ({ zone, query, request, reply }) => {
-        const range = { fromSeq: query.from_seq ?? 0, toSeq: query.to_seq ?? 0, signal: closing(request) };
+        const range = { fromSeq: query.from_seq ?? 0, toSeq: query.to_seq ?? 0, signal: closing(reply) };
         const progress = flows.verify(zone, range);
         if (request.headers.accept?.includes(lines) === true) await stream(reply, progress);
         return { status: 200, body: reply.sent ? undefined : await summary(progress) };
@@ -63,10 +64,10 @@ export function addAuditRoutes(router: Router, flows: ApiFlows['audit']): void {
 }
 
 /** Ends the work when the client has gone. */
-function closing({ raw }: FastifyRequest): AbortSignal {
+function closing({ raw }: FastifyReply): AbortSignal {
   const controller = new AbortController();
   raw.once('close', () => {
-    if (raw.destroyed) controller.abort();
+    if (!raw.writableFinished) controller.abort();
   });
   return controller.signal;
 }

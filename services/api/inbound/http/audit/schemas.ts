@@ -2,11 +2,11 @@
 import { Type } from 'typebox';
 import * as form from '../schemas.ts';
 
-const moment = Type.String({ format: 'date-time', maxLength: 40 });
+const moment = (description: string) => Type.String({ format: 'date-time', maxLength: 40, description });
 
 export const SearchQuery = Type.Object({
-  since: Type.Optional(Type.Union([moment], { description: 'Inclusive, RFC 3339.' })),
-  until: Type.Optional(Type.Union([moment], { description: 'Exclusive, RFC 3339.' })),
+  since: Type.Optional(moment('Inclusive, RFC 3339.')),
+  until: Type.Optional(moment('Exclusive, RFC 3339.')),
   decision: Type.Optional(Type.Enum(['allow', 'deny', 'partial'])),
   event_type: Type.Optional(
     Type.String({ pattern: '^[a-z][a-z_.]{0,63}(,[a-z][a-z_.]{0,63}){0,15}$', description: 'Up to 16, with commas.' }),

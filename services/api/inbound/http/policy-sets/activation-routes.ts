@@ -27,6 +27,7 @@ export function addActivationRoutes(router: Router, flows: ApiFlows['policySets'
     summary: 'Enforce an older version of the set again',
     params: setParams,
     body: RollBack,
+    bodyOptional: true,
     response: { 202: Activated },
     handle: async ({ zone, params, body }) => {
       const wish = { policySetId: params.policy_set_id, versionId: body.version_id };

@@ -13,11 +13,6 @@ export const CreateRevocation = Type.Object({
   reason: Type.Optional(form.line(256, 'For people and the ledger.')),
 });
 
-export const WaitQuery = Type.Object({
-  wait: Type.Optional(Type.Enum(['applied'], { description: 'Answer when every live enforcement point applied it.' })),
-  timeout_ms: Type.Optional(Type.Integer({ minimum: 1, maximum: 25_000, description: '10000 when absent.' })),
-});
-
 export const Revoked = Type.Object({
   revocation_number: Type.Integer({ description: 'Mandates with a lower `rev` are refused.' }),
   anchor_count: Type.Integer(),

@@ -1,16 +1,8 @@
 // Zones over HTTP.
 import type { ApiFlows } from '../../../flows/bind-flows.ts';
-import {
-  type Router,
-  addRoute,
-  createdAnswer,
-  noContent,
-  pageAnswer,
-  pageQueryOf,
-  requiredIfMatch,
-  shown,
-} from '../route.ts';
+import { type Router, addRoute, createdAnswer, pageAnswer, pageQueryOf, requiredIfMatch, shown } from '../route.ts';
 import * as form from '../schemas.ts';
+import { endedAnswer, waitMsOf } from '../waiting.ts';
 import { fromWire } from '../wire-names.ts';
 import { CreateZone, UpdateZone, Zone } from './schemas.ts';
 
@@ -54,10 +46,9 @@ export function addZoneRoutes(router: Router, flows: ApiFlows['zones']): void {
     ...{ method: 'DELETE', url: '/v1/zones/:zone_id', tag, access: 'write', reach: 'zone' },
     summary: 'End a zone; all its mandates are refused',
     params: form.zoneParams,
-    response: {},
-    handle: async ({ zone, ifMatch }) => {
-      await flows.archive(zone, ifMatch);
-      return noContent;
-    },
+    query: form.WaitQuery,
+    response: { 200: form.Ended },
+    handle: async ({ zone, query, ifMatch }) =>
+      endedAnswer(await flows.archive(zone, { ifMatch, waitMs: waitMsOf(query) })),
   });
 }

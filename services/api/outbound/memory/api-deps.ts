@@ -1,0 +1,82 @@
+// Everything the flows need, in memory, for their tests: peers that can be away, a barrier that can be slow.
+import { fail } from '#mesh/failure';
+import { newId } from '#mesh/ids';
+import { sha256Hex } from '#mesh/canonical';
+import type { ApiDeps } from '../../ports/deps.ts';
+import { createMemoryControlStore, type MemoryControlStore } from './control-store.ts';
+
+export interface MemoryApi {
+  readonly deps: ApiDeps;
+  readonly store: MemoryControlStore;
+  /** Switches for what goes wrong. */
+  readonly world: { stsAway: boolean; barrierBlocked: boolean };
+  /** How often each peer was asked. */
+  readonly asked: Record<'makeZoneKey' | 'sealSecret' | 'validate' | 'hashSecret', number>;
+}
+
+/** A policy that holds this word does not compile. */
+export const brokenWord = 'BROKEN';
+
+export function createMemoryApi(): MemoryApi {
+  const store = createMemoryControlStore();
+  const world = { stsAway: false, barrierBlocked: false };
+  const asked = { makeZoneKey: 0, sealSecret: 0, validate: 0, hashSecret: 0 };
+  const ask = (what: keyof typeof asked): void => {
+    asked[what] += 1;
+    if (world.stsAway) throw fail('sts_unavailable');
+  };
+  let filled = 0;
+  const deps: ApiDeps = {
+    store,
+    sts: {
+      makeZoneKey: async (_zoneId, keyId) => {
+        ask('makeZoneKey');
+        return { keyId, publicJwkJson: '{}', envelope: new Uint8Array([1]) };
+      },
+      sealSecret: async ({ value }) => {
+        ask('sealSecret');
+        return Buffer.from(sha256Hex(value), 'hex');
+      },
+      validate: async ({ policies }) => {
+        ask('validate');
+        return policies.flatMap(({ policyVersionId, content }) =>
+          content.includes(brokenWord)
+            ? [{ policyVersionId, line: 2, column: 3, code: 'rego_parse_error', message: 'unexpected token' }]
+            : [],
+        );
+      },
+      policyStatus: async () => {
+        const active = store.state().tables.policySetVersions.rows.find((row) => row['active'] === true);
+        return { versionId: active?.id, digest: active?.['digest'] as string | undefined, loaded: true };
+      },
+    },
+    ledger: {
+      search: async () => ({ entries: [{ seq: 1, metadata: { client_secret: 'canary' } }] }),
+      trace: async (_zoneId, requestId) => (requestId === 'known' ? [{ seq: 1 }] : []),
+      verify: async function* () {
+        yield { checked: 1, total: 1, findings: [], done: true, findingCount: 0 };
+      },
+    },
+    sessions: {
+      list: async () => ({ items: [], nextCursor: undefined }),
+      get: async () => {
+        throw fail('not_found');
+      },
+      end: async ({ sessionId }) => ({ endedSessionIds: [sessionId], revokedEdgeIds: [], revocationNumber: 1 }),
+    },
+    barrier: {
+      wait: async () => {
+        if (world.barrierBlocked) throw fail('barrier_timeout', { details: { points: 1, missing: ['gateway/a'] } });
+        return { applied: true, points: 2, gone: 0, elapsedMs: 3 };
+      },
+    },
+    newId,
+    random: (bytes) => new Uint8Array(bytes).fill((filled += 1)),
+    hashSecret: async (secret) => {
+      asked.hashSecret += 1;
+      return `hash of ${sha256Hex(secret)}`;
+    },
+    bodyDigests: (body) => [sha256Hex(body)],
+  };
+  return { deps, store, world, asked };
+}

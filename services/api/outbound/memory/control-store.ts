@@ -1,0 +1,192 @@
+// The ControlStore in memory, for tests of flows: a change that throws leaves nothing, and what it told is kept to be read.
+import { fail } from '#mesh/failure';
+import type { JsonObject } from '#mesh/failure';
+import { microsecondText } from '#mesh/time';
+import type { AdminToken } from '../../domain/admin.ts';
+import type { PolicySetVersion, PolicySource, PolicyVersion } from '../../domain/policy.ts';
+import type { Zone } from '../../domain/zone.ts';
+import type {
+  ControlStore,
+  ControlTransaction,
+  Mutation,
+  Receipt,
+  ReceiptKey,
+  SealedSecret,
+  ZoneKeyRow,
+} from '../../ports/control-store.ts';
+import { createMemoryCollection, type MemoryTable } from './collection.ts';
+
+const tableNames = [
+  ...(['zones', 'applications', 'providers', 'resources'] as const),
+  ...(['policies', 'policyVersions', 'policySets', 'policySetVersions'] as const),
+] as const;
+type TableName = (typeof tableNames)[number];
+
+interface State {
+  readonly tables: Record<TableName, MemoryTable>;
+  readonly receipts: Map<string, Receipt>;
+  readonly secrets: Map<string, readonly SealedSecret[]>;
+  readonly tokens: (AdminToken & { readonly digest: string; revoked: boolean })[];
+  /** Everything told, in order: the ledger's events, invalidations, keys and anchors. */
+  readonly told: { readonly kind: string; readonly what: JsonObject }[];
+  numbers: number;
+}
+
+export interface MemoryControlStore extends ControlStore {
+  readonly state: () => State;
+}
+
+const hiddenFields = ['secretHash', 'secretCheckKey', 'content'];
+
+const emptyState = (): State => ({
+  tables: Object.fromEntries(tableNames.map((name) => [name, { rows: [] }])) as unknown as State['tables'],
+  receipts: new Map(),
+  secrets: new Map(),
+  tokens: [],
+  told: [],
+  numbers: 0,
+});
+
+const receiptName = (key: ReceiptKey): string => Object.values(key).join(' ');
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
+
+export function createMemoryControlStore(): MemoryControlStore {
+  let state = emptyState();
+  let ticks = 0n;
+  // Grows by a microsecond with every row, so that order is order of writing.
+  const now = (): string => microsecondText(1_800_000_000_000_000n + (ticks += 1n));
+  /** One at a time, as row locks would have it. */
+  let line: Promise<unknown> = Promise.resolve();
+  const alone = <T>(work: () => Promise<T>): Promise<T> => {
+    const turn = line.then(work);
+    line = turn.catch(() => undefined);
+    return turn;
+  };
+  const inTransaction = <T>(zoneId: string, work: (tx: ControlTransaction) => Promise<T>): Promise<T> =>
+    alone(async () => {
+      const before = structuredClone(state);
+      try {
+        return await work(transaction(state, zoneId, now));
+      } catch (error) {
+        state = before;
+        throw error;
+      }
+    });
+  return {
+    state: () => state,
+    change: (zoneId, _facts, work) => inTransaction(zoneId, work),
+    read: (zoneId, work) =>
+      inTransaction(zoneId, async (tx) => {
+        await tx.requireZone();
+        return work(tx);
+      }),
+    pageZones: (query) => inTransaction('', (tx) => tx.zones.page(query)),
+    findAdmin: async (digest) => {
+      const token = state.tokens.find((each) => each.digest === hex(digest) && !each.revoked);
+      if (token === undefined) return undefined;
+      return { tokenId: token.id, name: token.name, zoneId: token.zoneId, capability: token.capability };
+    },
+    pageAdminTokens: async () => ({ items: state.tokens.filter((token) => !token.revoked), nextCursor: undefined }),
+    findAdminToken: async (id) => state.tokens.find((token) => token.id === id && !token.revoked),
+    peekReceipt: async (_zoneId, key) => state.receipts.get(receiptName(key)),
+    bootstrapToken: async ({ id, digest }) => {
+      const known = state.tokens.find((token) => token.digest === hex(digest));
+      for (const token of state.tokens) {
+        if (token.createdBy === 'env-bootstrap' && token !== known) token.revoked = true;
+      }
+      if (known !== undefined) return known.revoked ? 'revoked' : 'known';
+      const row = { id, name: 'bootstrap', scope: 'global', capability: 'all', createdBy: 'env-bootstrap' } as const;
+      state.tokens.push({ ...row, createdAt: now(), digest: hex(digest), revoked: false });
+      return 'added';
+    },
+  };
+}
+
+function transaction(state: State, zoneId: string, now: () => string): ControlTransaction {
+  const { tables } = state;
+  const table = <T extends { id: string; createdAt: string }, H extends object = object>(
+    name: TableName,
+    unique: readonly string[],
+    versioned = true,
+  ) => createMemoryCollection<T, H>(tables[name], { unique, hidden: hiddenFields, versioned, now });
+  const tell = (kind: string, what: object): void => void state.told.push({ kind, what: what as JsonObject });
+  const versions = () => tables.policySetVersions.rows as unknown as (PolicySetVersion & { activatedAt?: string })[];
+  return {
+    zones: table('zones', ['slug']),
+    applications: table('applications', []),
+    providers: table('providers', ['identifier']),
+    resources: table('resources', ['identifier', 'slug']),
+    policies: table('policies', ['name'], false),
+    policyVersions: table('policyVersions', [], false),
+    policySets: table('policySets', ['name']),
+    policySetVersions: table('policySetVersions', [], false),
+    receipts: {
+      claim: async (key) => state.receipts.get(receiptName(key)),
+      keep: async (key, receipt) => void state.receipts.set(receiptName(key), receipt),
+    },
+    requireZone: async () => {
+      const isLive = tables.zones.rows.some((row) => row.id === zoneId && row['archivedAt'] === undefined);
+      if (!isLive) throw fail('not_found');
+    },
+    secretCheckKey: async () => {
+      const zone = tables.zones.rows.find((row) => row.id === zoneId) as unknown as Zone & { secretCheckKey: Buffer };
+      return zone.secretCheckKey;
+    },
+    putSecrets: async (providerId, secrets) => void state.secrets.set(providerId, secrets),
+    hasResourceOf: async (providerId) =>
+      tables.resources.rows.some((row) => row['providerId'] === providerId && row['archivedAt'] === undefined),
+    findPolicyVersionByContent: async (policyId, sha) =>
+      (tables.policyVersions.rows as unknown as PolicyVersion[]).find(
+        (row) => row.policyId === policyId && row.contentSha256 === sha,
+      ),
+    nextVersion: async (of) => {
+      const [rows, field, id] =
+        'policyId' in of
+          ? [tables.policyVersions.rows, 'policyId', of.policyId]
+          : [tables.policySetVersions.rows, 'policySetId', of.policySetId];
+      return rows.filter((row) => row[field] === id).length + 1;
+    },
+    policySources: async (ids) => ids.flatMap((id) => sourceOf(tables, id)),
+    lockActivation: async () => undefined,
+    activeVersion: async () => versions().find((row) => row.active),
+    activate: async (versionId) => {
+      for (const row of versions()) Object.assign(row, { active: row.id === versionId });
+      const row = versions().find((each) => each.id === versionId);
+      if (row !== undefined) Object.assign(row, { activatedAt: now() });
+    },
+    previouslyActive: async (policySetId) =>
+      versions()
+        .filter((row) => row.policySetId === policySetId && !row.active && row.activatedAt !== undefined)
+        .toSorted((left, right) => String(right.activatedAt).localeCompare(String(left.activatedAt)))[0],
+    insertAdminToken: async (token, digest) => {
+      const row = { ...token, createdAt: now() };
+      state.tokens.push({ ...row, digest: hex(digest), revoked: false });
+      return row;
+    },
+    revokeAdminToken: async (tokenId) => {
+      const token = state.tokens.find((each) => each.id === tokenId && !each.revoked);
+      if (token !== undefined) token.revoked = true;
+      return token !== undefined;
+    },
+    record: async (_admin, mutation: Mutation) => tell('mutation', mutation),
+    recordActivation: async (_admin, activation) => tell('activation', activation),
+    invalidatePolicy: async (activation) => tell('policy', activation),
+    invalidate: async (kind, id, version) => tell('invalidate', { kind, id, version }),
+    installZoneKey: async ({ keyId }: ZoneKeyRow) => tell('key', { keyId }),
+    revoke: async (anchors, reason) => {
+      state.numbers += anchors.length;
+      tell('revoke', { anchors, reason });
+      return state.numbers;
+    },
+  };
+}
+
+function sourceOf(tables: State['tables'], id: string): PolicySource[] {
+  const version = tables.policyVersions.rows.find((row) => row.id === id) as unknown as
+    (PolicyVersion & { content: string }) | undefined;
+  const policy = tables.policies.rows.find((row) => row.id === version?.policyId);
+  if (version === undefined || policy === undefined) return [];
+  const { content, contentSha256 } = version;
+  const archived = policy['archivedAt'] !== undefined;
+  return [{ policyVersionId: id, name: String(policy['name']), content, contentSha256, archived }];
+}
