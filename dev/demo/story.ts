@@ -157,7 +157,7 @@ async function denyScope(told: Told, mandate: string): Promise<void> {
 
 async function delegateToChild(told: Told, parent: Session): Promise<Session> {
   const { telling, world } = told;
-  const childId = await telling.step('It starts a child agent, which holds nothing yet', async () => {
+  const childId = await telling.step('It starts a child agent, which has no mandate yet', async () => {
     const reply = await coordinator(told, 'StartSession', {
       bearer: parent.mandate,
       json: { zoneId: world.zoneId, applicationId: world.applicationId, parentId: parent.id },
@@ -278,7 +278,7 @@ async function proveLedger(told: Told, requestId: string): Promise<number> {
     }
   });
   return await telling.step('The whole chain verifies', async () => {
-    const reply = await client.send(`${zone}/audit/verify`, { bearer: adminToken, json: {} });
+    const reply = await client.send(`${zone}/audit/verify`, { bearer: adminToken });
     const body = object(reply.body);
     insist(reply.status === 200 && Number(body.checked) > 0, 'entries that were checked', reply);
     insist(Array.isArray(body.findings) && body.findings.length === 0, 'no findings', body.findings);
