@@ -20,15 +20,20 @@ function readTimes(pid: string): ProcessTimes | undefined {
   }
 }
 
-/** Seconds of CPU that each named process and its descendants have used so far; empty where there is no /proc. */
+/**
+ * Seconds of CPU that each named process has used so far, with those of its descendants that have no name of their own; zero
+ * where there is no /proc.
+ */
 export function cpuSeconds(pids: Readonly<Record<string, number>>): Record<string, number> {
   const all = new Map<number, ProcessTimes>();
   for (const entry of readable('/proc')) {
     const times = /^\d+$/.test(entry) ? readTimes(entry) : undefined;
     if (times !== undefined) all.set(Number(entry), times);
   }
-  const names = Object.keys(pids);
-  return Object.fromEntries(names.map((name) => [name, sumBelow(pids[name] ?? 0, all) / ticksPerSecond]));
+  const named = new Set(Object.values(pids));
+  return Object.fromEntries(
+    Object.entries(pids).map(([name, pid]) => [name, sumBelow(pid, { all, named }) / ticksPerSecond]),
+  );
 }
 
 function readable(folder: string): string[] {
@@ -39,9 +44,14 @@ function readable(folder: string): string[] {
   }
 }
 
-function sumBelow(pid: number, all: ReadonlyMap<number, ProcessTimes>): number {
-  let sum = all.get(pid)?.ticks ?? 0;
-  for (const [child, { parent }] of all) if (parent === pid && child !== pid) sum += sumBelow(child, all);
+function sumBelow(
+  pid: number,
+  known: { readonly all: ReadonlyMap<number, ProcessTimes>; readonly named: ReadonlySet<number> },
+): number {
+  let sum = known.all.get(pid)?.ticks ?? 0;
+  for (const [child, { parent }] of known.all) {
+    if (parent === pid && !known.named.has(child)) sum += sumBelow(child, known);
+  }
   return sum;
 }
 

@@ -46,12 +46,21 @@ function measureRow({ name, connections, load, cores, ledgerLag }: Measure): str
     two(load.p50Ms),
     two(load.p90Ms),
     two(load.p99Ms),
-    used.map(([part, value]) => `${part} ${two(value)}`).join(', '),
+    used.map(([part, value]) => `${part} ${two(value)} (${Math.round((value * 1e6) / load.perSecond)})`).join(', '),
     ledgerLag === null ? '' : `${ledgerLag.before} → ${ledgerLag.after}`,
   ];
 }
 
-const heads = ['measure', 'connections', 'calls/s', 'p50 ms', 'p90 ms', 'p99 ms', 'cores used', 'ledger behind'];
+const heads = [
+  'measure',
+  'connections',
+  'calls/s',
+  'p50 ms',
+  'p90 ms',
+  'p99 ms',
+  'cores used (CPU µs a call)',
+  'ledger behind',
+];
 
 /** The same rows for a terminal. */
 export function plainTable(report: BenchReport): string {

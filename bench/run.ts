@@ -1,28 +1,32 @@
 // The bench of a governed call: decided every time, from a reused verdict, and through the same proxy without governance, in
 // one run on one machine, so that every figure stands beside its baseline.
 import { spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createClient } from '../dev/demo/client.ts';
-import { createWorld, type Places, type World } from '../dev/demo/world.ts';
-import type { RunRecord } from '../dev/stack/run-file.ts';
 import { coresUsed, cpuSeconds } from './cpu.ts';
+import type { GovernedPlace } from './governed-zone.ts';
 import { type LedgerLag, watchLedgerLag } from './ledger-lag.ts';
 import { type LoadResult, runLoad } from './load.ts';
 import { type CostlyPlace, profileProcess } from './profile.ts';
 import type { BenchReport, Measure } from './report.ts';
 
 export interface BenchOptions {
-  readonly record: RunRecord;
-  readonly adminToken: string;
+  /** Of the Gateway, on loopback. */
+  readonly gatewayPort: number;
+  /** Processes whose CPU time is told, by name; `gateway`, `sts` and `audit` are profiled. */
+  readonly pids: Readonly<Record<string, number>>;
+  readonly governed: GovernedPlace;
+  /** With `ca.pem`, `gateway.pem` and `gateway-key.pem`. */
   readonly tlsFolder: string;
+  /** Where the resource's upstream is expected; the bench starts it. */
   readonly upstreamPort: number;
   readonly redisUrl: string;
   /** Seconds each round is measured. */
   readonly seconds: number;
+  /** Seconds of each round that pass before counting, so that caches, pools and compiled code are warm. */
+  readonly warmUpSeconds: number;
   readonly rounds: number;
   readonly profile: boolean;
   readonly say: (line: string) => void;
@@ -42,21 +46,20 @@ interface Target {
 interface Bench extends BenchOptions {
   readonly ca: Buffer;
   readonly lag: LedgerLag;
-  readonly pids: Record<string, number>;
 }
 
 export async function runBench(options: BenchOptions): Promise<BenchReport> {
   await using cleanup = new AsyncDisposableStack();
-  const upstream = await startProcess(cleanup, 'bench/upstream.ts', [String(options.upstreamPort)]);
+  const upstream = await startProcess(cleanup, 'upstream.ts', [String(options.upstreamPort)]);
   const tls = ['gateway.pem', 'gateway-key.pem', 'ca.pem'].map((file) => join(options.tlsFolder, file));
-  const bare = await startProcess(cleanup, 'bench/bare-proxy.ts', [`http://127.0.0.1:${upstream.port}`, ...tls]);
+  const bare = await startProcess(cleanup, 'bare-proxy.ts', [`http://127.0.0.1:${upstream.port}`, ...tls]);
   const bench: Bench = {
     ...options,
     ca: readFileSync(join(options.tlsFolder, 'ca.pem')),
     lag: cleanup.use(watchLedgerLag(options.redisUrl)),
-    pids: { ...partPids(options.record), upstream: upstream.pid, 'bare proxy': bare.pid, load: process.pid },
+    pids: { ...options.pids, upstream: upstream.pid, 'bare proxy': bare.pid, load: process.pid },
   };
-  const targets = makeTargets(bare.port, portOf(options.record.urls['gateway']), await makeWorld(options));
+  const targets = makeTargets(bare.port, options);
   const rounds: Measure[][] = [];
   for (let round = 1; round <= options.rounds; round += 1) {
     const measures: Measure[] = [];
@@ -76,7 +79,9 @@ interface Started {
 }
 
 async function startProcess(cleanup: AsyncDisposableStack, file: string, args: string[]): Promise<Started> {
-  const child = spawn(process.execPath, [file, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [join(import.meta.dirname, file), ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   cleanup.defer(async () => {
     child.kill('SIGTERM');
     await new Promise((resolve) => child.once('exit', resolve));
@@ -88,52 +93,16 @@ async function startProcess(cleanup: AsyncDisposableStack, file: string, args: s
   return { pid: child.pid ?? 0, port };
 }
 
-function partPids({ parts }: RunRecord): Record<string, number> {
-  return Object.fromEntries(parts.map((part) => [part.name, part.process?.pid ?? 0]));
-}
-
-function portOf(url: string | undefined): number {
-  return Number(new URL(url ?? '').port);
-}
-
-interface Governed {
-  readonly world: World;
-  readonly mandate: string;
-}
-
-async function makeWorld({ record, adminToken, tlsFolder, upstreamPort }: BenchOptions): Promise<Governed> {
-  await using client = createClient(join(tlsFolder, 'ca.pem'));
-  const places = record.urls as unknown as Places;
-  const upstream = { url: `http://127.0.0.1:${upstreamPort}`, apiKey: randomBytes(16).toString('hex') };
-  const world = await createWorld({ client, places, adminToken }, upstream);
-  for (let attempt = 1; ; attempt += 1) {
-    const reply = await client.send(`${places.sts}/oauth/2/token`, {
-      form: {
-        grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange',
-        zone_id: world.zoneId,
-        application_id: world.applicationId,
-        client_secret: world.clientSecret,
-        resource: world.resource,
-        scope: 'reports:read',
-        ttl_seconds: '3600',
-      },
-    });
-    if (reply.status === 200) return { world, mandate: (reply.body as { access_token: string }).access_token };
-    if (attempt > 100) throw new Error(`no mandate: ${JSON.stringify(reply.body)}`);
-    await sleep(100);
-  }
-}
-
-function makeTargets(barePort: number, gatewayPort: number, { world, mandate }: Governed): Target[] {
-  const base = `/r/${world.zoneSlug}/${world.resourceSlug}/reports`;
-  const bearer = `Authorization: Bearer ${mandate}\r\n`;
+function makeTargets(barePort: number, { gatewayPort, governed }: BenchOptions): Target[] {
+  const { mount } = governed;
+  const bearer = `Authorization: Bearer ${governed.mandate}\r\n`;
   let next = 0;
   const bare = { port: barePort, nextHead: () => `GET /reports/1 HTTP/1.1\r\n${bearer}`, recorded: false };
-  const reused = { port: gatewayPort, nextHead: () => `GET ${base}/1 HTTP/1.1\r\n${bearer}`, recorded: true };
+  const reused = { port: gatewayPort, nextHead: () => `GET ${mount}/1 HTTP/1.1\r\n${bearer}`, recorded: true };
   // A path that was never asked for before: neither verdict nor policy answer can be remembered.
   const fresh = {
     port: gatewayPort,
-    nextHead: () => `GET ${base}/${(next += 1)} HTTP/1.1\r\n${bearer}`,
+    nextHead: () => `GET ${mount}/${(next += 1)} HTTP/1.1\r\n${bearer}`,
     recorded: true,
   };
   return [
@@ -146,12 +115,8 @@ function makeTargets(barePort: number, gatewayPort: number, { world, mandate }: 
   ];
 }
 
-/** Part of each round that passes before counting, so that caches, pools and compiled code are warm. */
-const warmUpShare = 0.3;
-
 async function measure(bench: Bench, target: Target): Promise<Measure> {
-  const { seconds, ca, pids, lag } = bench;
-  const warmUpSeconds = Math.max(1, seconds * warmUpShare);
+  const { seconds, warmUpSeconds, ca, pids, lag } = bench;
   const lastThird = sleep((warmUpSeconds + (seconds * 2) / 3) * 1000).then(() => (target.recorded ? lag.read() : 0));
   const running = runLoad({ host: '127.0.0.1', ca, seconds, warmUpSeconds, ...target });
   await sleep(warmUpSeconds * 1000);
@@ -190,8 +155,15 @@ async function profiles(bench: Bench, targets: readonly Target[]): Promise<Recor
   const found: Record<string, CostlyPlace[]> = {};
   for (const part of ['gateway', 'sts', 'audit']) {
     bench.say(`profiling ${part}`);
-    const load = runLoad({ host: '127.0.0.1', ca: bench.ca, seconds: bench.seconds, warmUpSeconds: 1, ...target });
-    found[part] = await profileProcess(bench.pids[part] ?? 0, Math.max(1, bench.seconds - 1));
+    const load = runLoad({
+      host: '127.0.0.1',
+      ca: bench.ca,
+      seconds: bench.seconds,
+      warmUpSeconds: bench.warmUpSeconds,
+      ...target,
+    });
+    await sleep(bench.warmUpSeconds * 1000);
+    found[part] = await profileProcess(bench.pids[part] ?? 0, Math.max(0.1, bench.seconds - 1));
     await load;
   }
   return found;

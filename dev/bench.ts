@@ -2,6 +2,7 @@
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { createGovernedZone } from '../bench/governed-zone.ts';
 import { conclusions, plainTable, writeReport } from '../bench/report.ts';
 import { runBench } from '../bench/run.ts';
 import { bringDown, bringUp } from './stack/control.ts';
@@ -15,6 +16,9 @@ const usage = `usage: npm run bench [-- --seconds 8 --rounds 5 --no-profile --js
 Measures, in one run on one machine: a governed call decided each time, a governed call from a reused verdict, and the same
 through a bare undici proxy. Prints ratios, percentiles, CPU per process and the ledger's lag, and writes bench/results/.
 The stack it starts keeps its state in .caracal/bench and is stopped at the end.`;
+
+/** Part of each round that passes before counting: most of what the compiler does for a path it does in that time. */
+const warmUpShare = 0.3;
 
 const say = (message: string): void => void process.stderr.write(`caracal: ${message}\n`);
 
@@ -45,13 +49,19 @@ async function main(): Promise<number> {
   }
   try {
     const shell = readShellFile(layout.shellFile);
+    const { urls, parts } = outcome.record;
+    const upstreamPort = portOf(shell['CARACAL_DEV_UPSTREAM_URL']);
+    const { tlsFolder } = layout;
+    const adminToken = shell['CARACAL_ADMIN_TOKEN'] ?? '';
     const report = await runBench({
-      record: outcome.record,
-      adminToken: shell['CARACAL_ADMIN_TOKEN'] ?? '',
-      tlsFolder: layout.tlsFolder,
-      upstreamPort: Number(new URL(shell['CARACAL_DEV_UPSTREAM_URL'] ?? '').port),
+      gatewayPort: portOf(urls['gateway']),
+      pids: Object.fromEntries(parts.map((part) => [part.name, part.process?.pid ?? 0])),
+      governed: await createGovernedZone({ urls, adminToken, tlsFolder, upstreamPort }),
+      tlsFolder,
+      upstreamPort,
       redisUrl: redisUrlOf(outcome.record, layout.secretsFile),
       seconds: Number(values.seconds),
+      warmUpSeconds: Math.max(1, Number(values.seconds) * warmUpShare),
       rounds: Number(values.rounds),
       profile: !values['no-profile'],
       say,
@@ -64,6 +74,10 @@ async function main(): Promise<number> {
   } finally {
     await bringDown(layout, say);
   }
+}
+
+function portOf(url: string | undefined): number {
+  return Number(new URL(url ?? '').port);
 }
 
 function redisUrlOf(record: RunRecord, secretsFile: string): string {
