@@ -10,5 +10,5 @@ export {
   type KeyPurpose,
 } from './digest.ts';
 export { JsonRefused } from './json-refused.ts';
-export { canonicalJson, maxCanonicalDepth } from './json.ts';
+export { canonicalJson, maxCanonicalDepth, parseCanonicalJson } from './json.ts';
 export { parseStrictJson, type StrictJsonLimits } from './strict-json.ts';

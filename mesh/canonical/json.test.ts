@@ -1,6 +1,7 @@
+import serialize from 'canonicalize';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { JsonRefused, canonicalJson, maxCanonicalDepth, parseStrictJson } from './index.ts';
+import { JsonRefused, canonicalJson, maxCanonicalDepth, parseCanonicalJson, parseStrictJson } from './index.ts';
 
 const limits = { maxBytes: 1_000_000, maxDepth: 32 };
 
@@ -107,6 +108,27 @@ describe('the canonical text', () => {
     let deep: unknown = 1;
     for (let level = 0; level < 100_000; level += 1) deep = [deep];
     expect(ruleOf(() => canonicalJson(deep as never))).toMatch(rule);
+  });
+
+  test('is what a library for RFC 8785 writes, names that look like indexes or prototypes included', () => {
+    const name = fc.oneof(fc.string(), fc.constantFrom('10', '9', '01', '__proto__', 'constructor', '-1', 'é'));
+    const value = fc.letrec<{ value: unknown }>((tie) => ({
+      value: fc.oneof(
+        { maxDepth: 4 },
+        fc.string(),
+        fc.double({ noNaN: true }),
+        fc.boolean(),
+        fc.array(tie('value'), { maxLength: 4 }),
+        fc.dictionary(name, tie('value'), { maxKeys: 5, noNullPrototype: true }),
+      ),
+    })).value;
+    fc.assert(
+      fc.property(value, (candidate) => {
+        if (ruleOf(() => canonicalJson(candidate as never)) !== 'accepted') return;
+        expect(canonicalJson(candidate as never)).toBe(serialize(candidate));
+      }),
+      { numRuns: 500 },
+    );
   });
 
   test('says the same for equal values whatever the order of their members', () => {
@@ -237,5 +259,43 @@ describe('strict reading', () => {
     } catch (error) {
       expect((error as JsonRefused).path).toHaveLength(200);
     }
+  });
+});
+
+describe('reading a text that is its own canonical form', () => {
+  test('gives what the strict reader gives', () => {
+    fc.assert(
+      fc.property(json, (value) => {
+        const text = canonicalJson(value);
+        expect(parseCanonicalJson(text, 32)).toEqual(parseStrictJson(text, limits));
+      }),
+    );
+  });
+
+  test('takes nothing that the strict reader refuses, and no second spelling', () => {
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(...alphabet), { maxLength: 12 }), (parts) => {
+        const text = parts.join('');
+        const read = parseCanonicalJson(text, 32);
+        if (read !== undefined) expect(canonicalJson(parseStrictJson(text, limits))).toBe(text);
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  test.each([
+    '{"a":1,"a":1}',
+    '{"a":1,"a":2}',
+    '{"b":1,"a":1}',
+    ' {}',
+    '{"a":9007199254740993}',
+    '{"a":1.0}',
+    '{"a":1e400}',
+    String.raw`{"a":"\u0061"}`,
+    String.raw`{"a":"\ud800"}`,
+    '[[[]]]',
+    'nothing',
+  ])('does not take %s', (text) => {
+    expect(parseCanonicalJson(text, 2)).toBeUndefined();
   });
 });
