@@ -1,6 +1,6 @@
 // What the ledger accepts as an event: a strict, bounded reading of the bytes a producer signed. What is not accepted goes
 // to the dead letters with one of these reasons; it never stops the events behind it.
-import { canonicalJson, parseStrictJson, sha256Hex } from '#mesh/canonical';
+import { canonicalJson, parseCanonicalJson, parseStrictJson, sha256Hex } from '#mesh/canonical';
 import type { JsonObject, JsonValue } from '#mesh/failure';
 import { type EventId, isTextId, type ZoneId } from '#mesh/ids';
 
@@ -52,14 +52,25 @@ function refused(reason: Extract<EventReading, { kind: 'refused' }>['reason'], d
   return { kind: 'refused', reason, detail };
 }
 
+/** Our producers write the canonical form itself; whatever else is acceptable is brought into it. */
+function readJson(data: string): { readonly value: JsonValue; readonly canonical: string } {
+  if (Buffer.byteLength(data) <= eventLimitBytes) {
+    const value = parseCanonicalJson(data, eventDepth);
+    if (value !== undefined) return { value, canonical: data };
+  }
+  const value = parseStrictJson(data, { maxBytes: eventLimitBytes, maxDepth: eventDepth });
+  return { value, canonical: canonicalJson(value) };
+}
+
 /** Reads the signed bytes of one event. */
 export function readEvent(data: string, nowMs: number): EventReading {
-  let value: JsonValue;
+  let read: ReturnType<typeof readJson>;
   try {
-    value = parseStrictJson(data, { maxBytes: eventLimitBytes, maxDepth: eventDepth });
+    read = readJson(data);
   } catch (error) {
     return refused('json_refused', error instanceof Error ? error.message : 'not JSON');
   }
+  const { value, canonical } = read;
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     return refused('json_refused', 'not an object');
   const object = value as JsonObject;
@@ -68,7 +79,7 @@ export function readEvent(data: string, nowMs: number): EventReading {
   const occurredMs = Date.parse(text(object, 'occurred_at'));
   if (occurredMs < nowMs - pastLimitMs || occurredMs > nowMs + futureLimitMs)
     return refused('dated_absurdly', 'occurred_at');
-  return { kind: 'event', event: fromObject(object) };
+  return { kind: 'event', event: fromObject(object, canonical) };
 }
 
 function text(object: JsonObject, name: string): string {
@@ -110,8 +121,7 @@ function column(value: string, limit: number): string {
   return value.replaceAll('\u0000', '').slice(0, limit);
 }
 
-function fromObject(object: JsonObject): LedgerEvent {
-  const canonical = canonicalJson(object);
+function fromObject(object: JsonObject, canonical: string): LedgerEvent {
   const metadata = object.metadata;
   const applicationId =
     typeof metadata === 'object' && metadata !== null && !Array.isArray(metadata)
