@@ -1,7 +1,9 @@
 // Runs what README.md prints, as it is printed, and holds the answers to what it shows.
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { Agent, request } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { services } from '#mesh/topology';
 import { findGrpcurl } from '#test/grpcurl';
 import { startInstallation } from '#test/installation';
 import type { Installation } from '#test/installation';
@@ -18,6 +20,8 @@ const runnable = blocks.filter(({ isRun }) => isRun);
 const limitMs = 180_000;
 
 let installation: Installation;
+/** Every metric that some service of the installation shows. */
+const metrics = new Set<string>();
 const outcomes = new Map<ShellBlock, BlockOutcome>();
 
 /** A folder that looks like this repository to the commands of the page, with an installation of its own in `.caracal`. */
@@ -51,7 +55,19 @@ beforeAll(async () => {
   const environment = readersEnvironment(folder, tools);
   const results = await walk(chosen, { folder, notes: join(folder, '.notes'), environment, limitMs });
   for (const [at, block] of chosen.entries()) outcomes.set(block, results[at]!);
+  for (const name of await metricNames()) metrics.add(name);
 }, 660_000);
+
+async function metricNames(): Promise<string[]> {
+  const agent = new Agent({ connect: { ca: readFileSync(join(installation.tlsFolder, 'ca.pem')) } });
+  const texts = await Promise.all(
+    Object.values(installation.urls).map(async (url) =>
+      (await request(`${url}/metrics`, { dispatcher: agent })).body.text(),
+    ),
+  );
+  await agent.close();
+  return texts.flatMap((text) => [...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name = '']) => name));
+}
 
 afterAll(async () => installation[Symbol.asyncDispose]());
 
@@ -87,4 +103,31 @@ describe('the README', () => {
       expect(targets.filter((target) => !existsSync(join(root, dirname(path), target)))).toEqual([]);
     },
   );
+});
+
+describe('the operations page', () => {
+  const operations = readFileSync(join(root, 'docs', 'operations.md'), 'utf8');
+
+  it('names metrics that a service shows', () => {
+    const rows = operations.split('\n').filter((line) => line.startsWith('| `caracal_'));
+    const named = rows.flatMap((row) => row.match(/caracal_(?:<service>|[a-z]+)_[a-z_]*[a-z]/g) ?? []);
+    const isShown = (name: string): boolean =>
+      services.some((service) => metrics.has(name.replace('<service>', service)));
+    expect(named.length).toBeGreaterThan(5);
+    expect(named.filter((name) => !isShown(name))).toEqual([]);
+  });
+
+  it('names settings that a service reads', () => {
+    const settings = readFileSync(join(root, 'docs', 'reference', 'settings.md'), 'utf8');
+    const named = [...operations.matchAll(/`\$?([A-Z][A-Z0-9]*_[A-Z0-9_]*[A-Z0-9])`/g)].map(([, name = '']) => name);
+    expect(named.length).toBeGreaterThan(10);
+    expect(named.filter((name) => name !== 'NAME_FILE' && !settings.includes(`\`${name}\``))).toEqual([]);
+  });
+
+  it('names reasons of the catalogue', () => {
+    const errors = readFileSync(join(root, 'docs', 'reference', 'errors.md'), 'utf8');
+    const rows = [...operations.matchAll(/^\| `(?!caracal)([a-z_]+)` /gm)].map(([, name = '']) => name);
+    expect(rows.length).toBeGreaterThan(5);
+    expect(rows.filter((name) => !errors.includes(`| \`${name}\``))).toEqual([]);
+  });
 });
