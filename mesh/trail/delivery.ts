@@ -87,8 +87,11 @@ export class Delivery {
   /** Settles every event of the batch; never rejects. */
   async deliver(batch: readonly Outgoing[]): Promise<void> {
     const entries = batch.map(({ entry }) => entry);
+    const isAsked = this.#isRedisUsable();
+    // On its way first, so that Redis works while the journal is written.
+    const publishing = isAsked ? this.#publish(entries) : Promise.resolve(entries.map(() => false));
     const journalled = this.#journal(entries);
-    const published = this.#isRedisUsable() ? await this.#publish(entries) : entries.map(() => false);
+    const published = await publishing;
     // Redis may forget and this process may be killed: with the journal written, both may happen.
     const isJournalled = await journalled;
     const rest = batch.filter((outgoing, index) => {

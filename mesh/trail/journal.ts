@@ -23,7 +23,7 @@ export interface JournalOptions {
 
 interface Waiting {
   readonly entries: readonly JournalEntry[];
-  readonly text: string;
+  readonly bytes: Uint8Array;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -40,6 +40,7 @@ export class Journal {
   #waiting: Waiting[] = [];
   #writing: Promise<void> | undefined;
   #syncing: Promise<void> | undefined;
+  /** Of what waits for a file. */
   #promisedBytes = 0;
   #hasNewFile = false;
 
@@ -91,44 +92,65 @@ export class Journal {
   }
 
   /**
-   * Resolves when the operating system has the bytes: they survive the process, not the host. Calls made while a write is
-   * under way share the next one. Rejects with JournalFull or the disk's error; nothing of the batch is kept then.
+   * Resolves when the operating system has the bytes: they survive the process, not the host. They are written in the
+   * calling turn unless a file has to be made first. Rejects with JournalFull or the disk's error; nothing of the batch is
+   * kept then.
    */
   append(entries: readonly JournalEntry[]): Promise<void> {
-    const text = entries.map(journalLine).join('');
-    const bytes = Buffer.byteLength(text);
-    if (this.bytes + bytes > this.#options.maxBytes) return Promise.reject(new JournalFull());
-    this.#promisedBytes += bytes;
+    const bytes = Buffer.from(entries.map(journalLine).join(''));
+    if (this.bytes + bytes.length > this.#options.maxBytes) return Promise.reject(new JournalFull());
+    const segment = this.#writing === undefined ? this.#current : undefined;
+    if (segment === undefined || this.#isWorn(segment)) return this.#appendToNext(entries, bytes);
+    try {
+      this.#put(segment, entries, bytes);
+      return Promise.resolve();
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #isWorn(segment: Segment): boolean {
+    return segment.bytes >= (this.#options.segmentBytes ?? SEGMENT_BYTES);
+  }
+
+  #put(segment: Segment, entries: readonly JournalEntry[], bytes: Uint8Array): void {
+    try {
+      segment.append(bytes);
+    } catch (error) {
+      // The next batch begins a file of its own: this one may end in half a line.
+      this.#current = undefined;
+      throw error;
+    }
+    for (const { seq } of entries) segment.note(seq);
+  }
+
+  // Calls made while the file is being made wait for it together.
+  #appendToNext(entries: readonly JournalEntry[], bytes: Uint8Array): Promise<void> {
+    this.#promisedBytes += bytes.length;
     return new Promise<void>((resolve, reject) => {
-      this.#waiting.push({ entries, text, resolve, reject });
+      this.#waiting.push({ entries, bytes, resolve, reject });
       this.#writing ??= this.#write().finally(() => {
         this.#writing = undefined;
       });
     }).finally(() => {
-      this.#promisedBytes -= bytes;
+      this.#promisedBytes -= bytes.length;
     });
   }
 
   async #write(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const batch = this.#waiting;
-      this.#waiting = [];
+    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
       try {
-        const segment = await this.#writable();
-        await segment.append(batch.map(({ text }) => text).join(''));
-        for (const { entries } of batch) for (const { seq } of entries) segment.note(seq);
-        for (const { resolve } of batch) resolve();
+        this.#put(await this.#writable(), next.entries, next.bytes);
+        next.resolve();
       } catch (error) {
-        // The next batch begins a file of its own: this one may end in half a line.
-        this.#current = undefined;
-        for (const { reject } of batch) reject(error);
+        next.reject(error);
       }
     }
   }
 
   async #writable(): Promise<Segment> {
-    const { directory, incarnation, segmentBytes = SEGMENT_BYTES } = this.#options;
-    if (this.#current !== undefined && this.#current.bytes < segmentBytes) return this.#current;
+    const { directory, incarnation } = this.#options;
+    if (this.#current !== undefined && !this.#isWorn(this.#current)) return this.#current;
     this.#count += 1;
     const segment = new Segment(directory, { incarnation, count: this.#count });
     await segment.create();

@@ -1,6 +1,6 @@
 // One file of the journal: appended to by one process, readable by the next one, deleted whole.
 import { open, rm, stat, type FileHandle } from 'node:fs/promises';
-import { createReadStream } from 'node:fs';
+import { createReadStream, ftruncateSync, writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { join } from 'node:path';
 import { readJournalLine, type JournalEntry } from './journal-line.ts';
@@ -44,15 +44,18 @@ export class Segment {
     this.lastSeq = Math.max(this.lastSeq, seq);
   }
 
-  /** One write; on an error what was written of it is cut off again, or left for readers to pass over. */
-  async append(text: string): Promise<void> {
+  /**
+   * One write, in the calling turn: it ends in the system's memory after a few microseconds, a tenth of what handing it to
+   * another thread and back costs. On an error what was written of it is cut off again, or left for readers to pass over.
+   */
+  append(bytes: Uint8Array): void {
     if (this.#handle === undefined) throw new Error('segment is closed');
-    const bytes = Buffer.from(text);
+    const { fd } = this.#handle;
     try {
       let written = 0;
-      while (written < bytes.length) written += (await this.#handle.write(bytes, written)).bytesWritten;
+      while (written < bytes.length) written += writeSync(fd, bytes, written);
     } catch (error) {
-      await this.#handle.truncate(this.bytes).catch(() => undefined);
+      cutTo(fd, this.bytes);
       throw error;
     }
     this.bytes += bytes.length;
@@ -98,5 +101,13 @@ export class Segment {
   async delete(): Promise<void> {
     await this.close();
     await rm(this.path, { force: true });
+  }
+}
+
+function cutTo(fd: number, bytes: number): void {
+  try {
+    ftruncateSync(fd, bytes);
+  } catch {
+    // Readers pass over a torn line.
   }
 }
