@@ -1,15 +1,15 @@
 // Digests, keyed digests, derived keys and the unambiguous joining of fields they are taken over.
 // It stands alone so that domain code needs no crypto API and every construction is named once.
-import { createHash, createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { createHmac, hash, hkdfSync, timingSafeEqual } from 'node:crypto';
 
 /** SHA-256 of bytes, or of a string's UTF-8. 32 bytes. */
 export function sha256(data: string | Uint8Array): Buffer {
-  return createHash('sha256').update(data).digest();
+  return hash('sha256', data, 'buffer');
 }
 
 /** SHA-256 as 64 lower-case hex digits. */
 export function sha256Hex(data: string | Uint8Array): string {
-  return createHash('sha256').update(data).digest('hex');
+  return hash('sha256', data, 'hex');
 }
 
 /** HMAC-SHA-256 (RFC 2104) of bytes, or of a string's UTF-8. 32 bytes. */

@@ -22,6 +22,16 @@ describe('the text of a moment', () => {
     expect(parseMicrosecondTextMs('2023-11-14T22:13:20.123000Z')).toBe(1_700_000_000_123);
   });
 
+  test('is the same whether a moment is given in microseconds or in milliseconds', () => {
+    const ms = fc.double({ min: -62_135_596_800_000, max: 253_402_300_799_000, noNaN: true });
+    fc.assert(
+      fc.property(ms, (moment) => {
+        expect(microsecondTextOfMs(moment)).toBe(microsecondText(BigInt(Math.floor(moment * 1000))));
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
   test.each([
     '2023-11-14T22:13:20.123Z',
     '2023-11-14T22:13:20.1234567Z',

@@ -72,29 +72,31 @@ function canonicalText(event: JsonObject): string {
   }
 }
 
+// In the order of the canonical text, which then needs no sorting.
 function eventObject(draft: AuditEventDraft, origin: EventOrigin): JsonObject {
-  const members: Record<string, unknown> = {
-    id: origin.id,
-    zone_id: draft.zoneId,
-    event_type: draft.eventType,
-    request_id: draft.requestId,
-    trace_id: draft.traceId,
-    decision: draft.decision,
-    policy_set_id: draft.policySetId,
-    policy_set_version_id: draft.policySetVersionId,
-    manifest_sha: draft.manifestSha,
-    evaluation_status: draft.evaluationStatus,
-    determining_policies: draft.determiningPolicies,
-    diagnostics: draft.diagnostics,
-    metadata: draft.metadata,
-    input_digest: draft.inputDigest,
-    input_json: draft.inputJson,
-    occurred_at: microsecondTextOfMs(draft.occurredAtMs ?? origin.nowMs),
-    producer: origin.producer,
-    producer_incarnation: origin.producerIncarnation,
-    producer_seq: origin.producerSeq,
+  const members: Record<string, unknown> = {};
+  const add = (name: string, value: unknown): void => {
+    if (!isSilent(value)) members[name] = value;
   };
-  for (const name of Object.keys(members)) if (isSilent(members[name])) delete members[name];
+  add('decision', draft.decision);
+  add('determining_policies', draft.determiningPolicies);
+  add('diagnostics', draft.diagnostics);
+  add('evaluation_status', draft.evaluationStatus);
+  add('event_type', draft.eventType);
+  add('id', origin.id);
+  add('input_digest', draft.inputDigest);
+  add('input_json', draft.inputJson);
+  add('manifest_sha', draft.manifestSha);
+  add('metadata', draft.metadata);
+  add('occurred_at', microsecondTextOfMs(draft.occurredAtMs ?? origin.nowMs));
+  add('policy_set_id', draft.policySetId);
+  add('policy_set_version_id', draft.policySetVersionId);
+  add('producer', origin.producer);
+  add('producer_incarnation', origin.producerIncarnation);
+  add('producer_seq', origin.producerSeq);
+  add('request_id', draft.requestId);
+  add('trace_id', draft.traceId);
+  add('zone_id', draft.zoneId);
   return members as JsonObject;
 }
 
