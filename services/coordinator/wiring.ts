@@ -20,11 +20,13 @@ import type { CoordinatorConfig } from './config.ts';
 import { createDelegation } from './flows/create-delegation.ts';
 import { endSession } from './flows/end-session.ts';
 import { expireSessions } from './flows/expire-sessions.ts';
-import { getSession, listSessions } from './flows/read-sessions.ts';
+import { getSession, listChildren, listDelegations, listSessions } from './flows/read-sessions.ts';
 import { renewSessionMandate } from './flows/renew-session-mandate.ts';
 import { revokeDelegation } from './flows/revoke-delegation.ts';
 import { startSession } from './flows/start-session.ts';
-import { type CoordinatorFlows, createCoordinatorService } from './inbound/rpc/coordinator-service.ts';
+import type { CoordinatorFlows } from './inbound/bound-flows.ts';
+import { addJsonRoutes } from './inbound/http/json-routes.ts';
+import { createCoordinatorService } from './inbound/rpc/coordinator-service.ts';
 import { createExpirySweep } from './inbound/timer/expiry-sweep.ts';
 import { createSessionMinter } from './outbound/peer/sts-minter.ts';
 import { createZoneKeys } from './outbound/peer/zone-keys.ts';
@@ -85,7 +87,8 @@ interface SurfaceParts {
 
 function coordinatorSurface({ config, foundation, deps, health, verifier }: SurfaceParts): Promise<Surface> {
   const { clock, logger, metrics } = foundation;
-  const service = createCoordinatorService({ flows: boundFlows(deps), issuer: config.issuer.issuerUrl, isCursor });
+  const common = { flows: boundFlows(deps), issuer: config.issuer.issuerUrl, isCursor };
+  const verifyToken = async (token: string) => verifier.recall(token) ?? (await verifier.verify(token));
   return createSurface({
     service: 'coordinator',
     settings: config.listener,
@@ -94,8 +97,9 @@ function coordinatorSurface({ config, foundation, deps, health, verifier }: Surf
     metrics,
     health,
     clock,
-    verifyBearer: async (token) => verifier.recall(token) ?? (await verifier.verify(token)),
-    rpc: (router) => router.service(CoordinatorService, service),
+    verifyBearer: verifyToken,
+    rpc: (router) => router.service(CoordinatorService, createCoordinatorService(common)),
+    http: (app) => addJsonRoutes(app, { ...common, verifyToken, nowMs: () => clock.now() }),
   });
 }
 
@@ -106,6 +110,8 @@ function boundFlows(deps: CoordinatorDeps): CoordinatorFlows {
     endSession: (request, facts) => endSession(deps, request, facts),
     getSession: (caller, sessionId) => getSession(deps, caller, sessionId),
     listSessions: (caller, page) => listSessions(deps, caller, page),
+    listChildren: (caller, children) => listChildren(deps, caller, children),
+    listDelegations: (caller, query) => listDelegations(deps, caller, query),
     createDelegation: (request, facts) => createDelegation(deps, request, facts),
     revokeDelegation: (request, facts) => revokeDelegation(deps, request, facts),
   };

@@ -25,6 +25,8 @@ export interface CreatedDelegation {
   /** 0 when an earlier call had created the edge. */
   readonly epoch: number;
   readonly mandate: SessionMandate | undefined;
+  /** True when an earlier call with the same key had created it. */
+  readonly replayed: boolean;
 }
 
 /**
@@ -58,8 +60,9 @@ export async function createDelegation(
     return { edge, epoch: await tx.invalidate({ sessionIds: [], edgeIds: [edge.id] }), fresh: true };
   });
   const { edge, epoch, fresh } = outcome;
-  if (!create.mandate || !fresh || edge.state !== 'active') return { edge, epoch, mandate: undefined };
-  return { edge, epoch, mandate: await mintOrAbandon(deps, { caller, edge, epoch, use }, facts) };
+  const created = { edge, epoch, replayed: !fresh };
+  if (!create.mandate || !fresh || edge.state !== 'active') return { ...created, mandate: undefined };
+  return { ...created, mandate: await mintOrAbandon(deps, { caller, edge, epoch, use }, facts) };
 }
 
 async function insertDecidedEdge(

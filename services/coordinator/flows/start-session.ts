@@ -28,6 +28,8 @@ export interface StartSession {
 export interface StartedSession {
   readonly session: AgentSession;
   readonly mandate: SessionMandate | undefined;
+  /** True when an earlier call with the same key had started it. */
+  readonly replayed: boolean;
 }
 
 /**
@@ -53,8 +55,8 @@ export async function startSession(
     return { session: await createSession(deps, { tx, caller, start, facts, use }), fresh: true };
   });
   const { session, fresh } = outcome;
-  if (!start.mandate || !fresh) return { session, mandate: undefined };
-  return { session, mandate: await mintOrAbandon(deps, { caller, session, use }, facts) };
+  if (!start.mandate || !fresh) return { session, mandate: undefined, replayed: !fresh };
+  return { session, mandate: await mintOrAbandon(deps, { caller, session, use }, facts), replayed: false };
 }
 
 interface Creation {

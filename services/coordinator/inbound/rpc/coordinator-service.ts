@@ -1,50 +1,21 @@
 // CoordinatorService: one handler a call, each reading its message, naming its caller and running one flow.
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { CoordinatorService } from '#gen/caracal/coordinator/v1/coordinator_pb';
-import { callFactsOf } from '#mesh/rpc';
-import type { Caller, MandateCaller } from '../../domain/caller.ts';
-import type { CreateDelegation, CreatedDelegation } from '../../flows/create-delegation.ts';
-import type { EndedSessions, EndSession } from '../../flows/end-session.ts';
-import type { RenewMandate } from '../../flows/renew-session-mandate.ts';
-import type { RevokeDelegation, RevokedEdges } from '../../flows/revoke-delegation.ts';
-import type { StartedSession, StartSession } from '../../flows/start-session.ts';
-import type { AgentSession, SessionState } from '../../domain/agent-session.ts';
-import type { AgentSessionId } from '#mesh/ids';
+import { callerOf, callFactsOf } from '#mesh/rpc';
+import type { VerifiedMandate } from '#mesh/mandate';
+import type { CoordinatorFlows, Facts } from '../bound-flows.ts';
+import { callerFor, mandateCallerFor } from '../callers.ts';
+import {
+  barrierWaitMs,
+  readCreate,
+  readEnd,
+  readGet,
+  readList,
+  readRenew,
+  readRevoke,
+  readStart,
+} from '../requests.ts';
 import { barrierMessage, edgeMessage, mandateMessage, sessionMessage } from './answers.ts';
-import { callerFor, mandateCallerFor } from './callers.ts';
-import { readCreate, readEnd, readGet, readList, readRenew, readRevoke, readStart } from './requests.ts';
-
-/** Facts of a call that flows carry into log and ledger. */
-export interface Facts {
-  readonly requestId: string;
-  readonly traceId: string | undefined;
-  readonly traceparent: string | undefined;
-}
-
-interface Page {
-  readonly sessions: readonly AgentSession[];
-  readonly nextCursor: string | undefined;
-}
-
-/** The flows, bound to their dependencies. */
-export interface CoordinatorFlows {
-  startSession(request: { caller: MandateCaller; start: StartSession }, facts: Facts): Promise<StartedSession>;
-  renewSessionMandate(
-    request: { caller: MandateCaller; renew: RenewMandate },
-    facts: Facts,
-  ): Promise<NonNullable<StartedSession['mandate']>>;
-  endSession(request: { caller: Caller; end: EndSession }, facts: Facts): Promise<EndedSessions>;
-  getSession(caller: Caller, sessionId: AgentSessionId): Promise<AgentSession>;
-  listSessions(
-    caller: Caller,
-    page: { limit: number; cursor: string | undefined; states: readonly SessionState[] },
-  ): Promise<Page>;
-  createDelegation(
-    request: { caller: MandateCaller; create: CreateDelegation },
-    facts: Facts,
-  ): Promise<CreatedDelegation>;
-  revokeDelegation(request: { caller: Caller; revoke: RevokeDelegation }, facts: Facts): Promise<RevokedEdges>;
-}
 
 export interface CoordinatorServiceOptions {
   readonly flows: CoordinatorFlows;
@@ -55,6 +26,8 @@ export interface CoordinatorServiceOptions {
 export function createCoordinatorService(options: CoordinatorServiceOptions): ServiceImpl<typeof CoordinatorService> {
   return { ...sessionCalls(options), ...delegationCalls(options) };
 }
+
+const callerIn = (context: HandlerContext) => callerOf<VerifiedMandate>(context);
 
 function factsOf(context: HandlerContext): Facts {
   const { requestId, trace } = callFactsOf(context);
@@ -68,7 +41,7 @@ function sessionCalls(options: CoordinatorServiceOptions): Pick<ServiceImpl<type
   return {
     startSession: async (request, context) => {
       const start = readStart(request);
-      const caller = mandateCallerFor(context, start.zoneId, issuer);
+      const caller = mandateCallerFor(callerIn(context), start.zoneId, issuer);
       const { session, mandate } = await flows.startSession({ caller, start }, factsOf(context));
       return {
         session: sessionMessage(session),
@@ -77,13 +50,13 @@ function sessionCalls(options: CoordinatorServiceOptions): Pick<ServiceImpl<type
     },
     renewSessionMandate: async (request, context) => {
       const { zoneId, renew } = readRenew(request);
-      const caller = mandateCallerFor(context, zoneId, issuer);
+      const caller = mandateCallerFor(callerIn(context), zoneId, issuer);
       return { mandate: mandateMessage(await flows.renewSessionMandate({ caller, renew }, factsOf(context))) };
     },
     endSession: async (request, context) => {
       const { zoneId, end } = readEnd(request);
-      const caller = callerFor(context, zoneId, issuer);
-      const deadlineMs = Math.min(end.deadlineMs, context.timeoutMs() ?? Infinity);
+      const caller = callerFor(callerIn(context), zoneId, issuer);
+      const deadlineMs = barrierWaitMs(end.deadlineMs, context.timeoutMs());
       const ended = await flows.endSession({ caller, end: { ...end, deadlineMs } }, factsOf(context));
       return {
         endedSessionIds: [...ended.sessionIds],
@@ -94,11 +67,13 @@ function sessionCalls(options: CoordinatorServiceOptions): Pick<ServiceImpl<type
     },
     getSession: async (request, context) => {
       const { zoneId, sessionId } = readGet(request);
-      return { session: sessionMessage(await flows.getSession(callerFor(context, zoneId, issuer), sessionId)) };
+      return {
+        session: sessionMessage(await flows.getSession(callerFor(callerIn(context), zoneId, issuer), sessionId)),
+      };
     },
     listSessions: async (request, context) => {
       const { zoneId, page } = readList(request, isCursor);
-      const found = await flows.listSessions(callerFor(context, zoneId, issuer), page);
+      const found = await flows.listSessions(callerFor(callerIn(context), zoneId, issuer), page);
       return { sessions: found.sessions.map(sessionMessage), nextCursor: found.nextCursor ?? '' };
     },
   };
@@ -113,7 +88,7 @@ function delegationCalls(
   return {
     createDelegation: async (request, context) => {
       const create = readCreate(request);
-      const caller = mandateCallerFor(context, create.zoneId, issuer);
+      const caller = mandateCallerFor(callerIn(context), create.zoneId, issuer);
       const { edge, epoch, mandate } = await flows.createDelegation({ caller, create }, factsOf(context));
       return {
         edge: edgeMessage(edge),
@@ -123,8 +98,8 @@ function delegationCalls(
     },
     revokeDelegation: async (request, context) => {
       const { zoneId, revoke } = readRevoke(request);
-      const caller = callerFor(context, zoneId, issuer);
-      const deadlineMs = Math.min(revoke.deadlineMs, context.timeoutMs() ?? Infinity);
+      const caller = callerFor(callerIn(context), zoneId, issuer);
+      const deadlineMs = barrierWaitMs(revoke.deadlineMs, context.timeoutMs());
       const revoked = await flows.revokeDelegation({ caller, revoke: { ...revoke, deadlineMs } }, factsOf(context));
       return {
         revokedEdgeIds: [...revoked.edgeIds],

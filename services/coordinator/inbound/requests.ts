@@ -11,11 +11,11 @@ import type {
 import { SessionKind, SessionState as WireState } from '#gen/caracal/coordinator/v1/coordinator_pb';
 import type { AgentSessionId, ApplicationId, EdgeId, ZoneId } from '#mesh/ids';
 import { type FieldReader, parseFields } from '#mesh/rpc';
-import type { SessionState } from '../../domain/agent-session.ts';
-import { maxHopsCap } from '../../domain/delegation-graph.ts';
-import type { CreateDelegation } from '../../flows/create-delegation.ts';
-import type { RenewMandate } from '../../flows/renew-session-mandate.ts';
-import type { StartSession } from '../../flows/start-session.ts';
+import type { SessionState } from '../domain/agent-session.ts';
+import { maxHopsCap } from '../domain/delegation-graph.ts';
+import type { CreateDelegation } from '../flows/create-delegation.ts';
+import type { RenewMandate } from '../flows/renew-session-mandate.ts';
+import type { StartSession } from '../flows/start-session.ts';
 
 /** A day: longer work renews, so that nothing forgotten lives on. */
 const maxTtlSeconds = 86_400;
@@ -26,8 +26,15 @@ const resourcePattern = /^[\x21-\x7e]{1,512}$/;
 const maxNames = 64;
 const maxLabels = 32;
 const maxReason = 256;
-/** Identical requests for the barrier wait no longer than a unary call may last. */
+/** How long a call waits at the barrier when its client names no time. */
 const barrierDeadlineMs = 10_000;
+/** Of a client's time, the part spent waiting; the rest is for saying which points are missing. */
+const waitingShare = 0.8;
+
+/** How long to wait at the barrier for a client that gives up after `remainingMs`. */
+export function barrierWaitMs(wantedMs: number, remainingMs: number | undefined): number {
+  return Math.min(wantedMs, (remainingMs ?? Infinity) * waitingShare);
+}
 
 const scopes = (fields: FieldReader, values: readonly string[], min = 0): string[] =>
   fields.list('scopes', values, {

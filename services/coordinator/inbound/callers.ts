@@ -3,24 +3,25 @@
 import { fail } from '#mesh/failure';
 import type { AgentSessionId, ApplicationId, ZoneId } from '#mesh/ids';
 import { mandateAnchors, refuseMandate, type VerifiedMandate } from '#mesh/mandate';
-import { callerOf } from '#mesh/rpc';
-import type { HandlerContext } from '@connectrpc/connect';
-import type { Caller, MandateCaller } from '../../domain/caller.ts';
+import type { Caller as Authorized } from '#mesh/identity';
+import type { Caller, MandateCaller } from '../domain/caller.ts';
+
+/** Whoever got past the gate, however the call came in. */
+export type AuthorizedCaller = Authorized<VerifiedMandate>;
 
 /** @throws invalid_token, insufficient_scope, zone_mismatch, permission_denied. */
-export function callerFor(context: HandlerContext, zoneId: ZoneId, issuer: string): Caller {
-  const caller = callerOf<VerifiedMandate>(context);
+export function callerFor(caller: AuthorizedCaller, zoneId: ZoneId, issuer: string): Caller {
   if (caller.kind === 'peer' && caller.service === 'api') return { kind: 'control-plane', zoneId };
   if (caller.kind !== 'bearer') throw fail('permission_denied');
   return mandateCaller(caller.mandate, zoneId, issuer);
 }
 
 /** As callerFor, where only the holder of a mandate may act: what is minted is bounded by that mandate. */
-export function mandateCallerFor(context: HandlerContext, zoneId: ZoneId, issuer: string): MandateCaller {
-  const caller = callerFor(context, zoneId, issuer);
-  if (caller.kind !== 'mandate')
+export function mandateCallerFor(caller: AuthorizedCaller, zoneId: ZoneId, issuer: string): MandateCaller {
+  const known = callerFor(caller, zoneId, issuer);
+  if (known.kind !== 'mandate')
     throw fail('permission_denied', { description: 'this call takes the mandate of an application or session' });
-  return caller;
+  return known;
 }
 
 function mandateCaller(mandate: VerifiedMandate, zoneId: ZoneId, issuer: string): MandateCaller {
