@@ -80,7 +80,9 @@ function apiDeps(config: ApiConfig, { database, clock }: Foundation, opened: Asy
         url,
         expectService,
         trustDomain: config.listener.meshTrustDomain,
-        tls: url.startsWith('https:') ? peerTls(config.listener) : undefined,
+        tls: url.startsWith('https:')
+          ? peerTls(config.listener, !(expectService === 'sts' && config.sts.insecureSts))
+          : undefined,
       }),
     );
   return {

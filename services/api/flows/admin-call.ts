@@ -33,6 +33,13 @@ export interface Created<T> {
   readonly once?: Readonly<Record<string, string>> | undefined;
 }
 
+/** The names of the fields a request sets, for the ledger. */
+export function givenFields(input: object): string[] {
+  return Object.entries(input)
+    .filter(([, value]) => value !== undefined)
+    .map(([name]) => name);
+}
+
 /** The thing, or `not_found` in its own words. */
 export function found<T>(thing: T | undefined, name: string): T {
   if (thing === undefined) throw fail('not_found', { description: `There is no such ${name} here.` });

@@ -4,7 +4,7 @@ import { type IfMatch, matchesVersion } from '../domain/entity-tag.ts';
 import type { Collection } from '../ports/collection.ts';
 import type { ControlTransaction } from '../ports/control-store.ts';
 import type { ApiDeps } from '../ports/deps.ts';
-import { type ZoneCall, found } from './admin-call.ts';
+import { type ZoneCall, found, givenFields } from './admin-call.ts';
 
 interface Versioned {
   readonly id: string;
@@ -52,9 +52,7 @@ export async function changeGuarded<T extends Versioned>(
 
 /** The names of the fields a patch sets; none is refused, because it would count a version up for nothing. */
 export function changedFields(patch: object): string[] {
-  const names = Object.entries(patch)
-    .filter(([, value]) => value !== undefined)
-    .map(([name]) => name);
+  const names = givenFields(patch);
   if (names.length === 0) throw fail('invalid_request', { description: 'The request changes nothing.' });
   return names;
 }

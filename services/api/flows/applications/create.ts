@@ -2,7 +2,7 @@
 import type { Application, CredentialType } from '../../domain/application.ts';
 import { formatClientSecret, secretBytes } from '../../domain/client-secret.ts';
 import type { ApiDeps } from '../../ports/deps.ts';
-import type { Created, ZoneCall } from '../admin-call.ts';
+import { type Created, type ZoneCall, givenFields } from '../admin-call.ts';
 import { createOnce } from '../create-once.ts';
 
 export interface CreateApplication {
@@ -58,7 +58,7 @@ export async function createApplication(
         action: 'application.create',
         entityType: 'application',
         entityId: id,
-        fields: Object.keys(input),
+        fields: givenFields(input),
       });
       // Whoever asked for it before it existed may remember that it does not.
       await tx.invalidate('application', id, entity.version);

@@ -2,7 +2,7 @@
 import { sha256Hex } from '#mesh/canonical';
 import { type Policy, type PolicyVersion, inputSchemaVersion } from '../../domain/policy.ts';
 import type { ApiDeps } from '../../ports/deps.ts';
-import { type Created, type ZoneCall, found } from '../admin-call.ts';
+import { type Created, type ZoneCall, found, givenFields } from '../admin-call.ts';
 import { createOnce } from '../create-once.ts';
 import { requireValid } from './validate.ts';
 
@@ -45,7 +45,7 @@ export async function createPolicy(
         action: 'policy.create',
         entityType: 'policy',
         entityId: id,
-        fields: Object.keys(input),
+        fields: givenFields(input),
         facts: { policy_version_id: versionId, content_sha256: version.contentSha256 },
       });
       return { entity: { ...policy, version }, status: 201 };

@@ -1,7 +1,7 @@
 // Makes an empty policy set; its versions come after.
 import type { PolicySet } from '../../domain/policy.ts';
 import type { ApiDeps } from '../../ports/deps.ts';
-import type { Created, ZoneCall } from '../admin-call.ts';
+import { type Created, type ZoneCall, givenFields } from '../admin-call.ts';
 import { createOnce } from '../create-once.ts';
 
 export interface CreatePolicySet {
@@ -28,7 +28,7 @@ export async function createPolicySet(
         action: 'policy_set.create',
         entityType: 'policy_set',
         entityId: id,
-        fields: Object.keys(input),
+        fields: givenFields(input),
       });
       return { entity, status: 201 };
     },

@@ -3,7 +3,7 @@ import { fail } from '#mesh/failure';
 import type { JsonObject } from '#mesh/failure';
 import { type Provider, type ProviderKind, missingSecrets, providerProblems } from '../../domain/provider-kind.ts';
 import type { ApiDeps } from '../../ports/deps.ts';
-import { type Created, type ZoneCall, found } from '../admin-call.ts';
+import { type Created, type ZoneCall, found, givenFields } from '../admin-call.ts';
 import { createOnce } from '../create-once.ts';
 import { sealSecrets } from './seal.ts';
 
@@ -36,7 +36,7 @@ export async function createProvider(deps: ApiDeps, call: ZoneCall, input: Creat
         action: 'provider.create',
         entityType: 'provider',
         entityId: id,
-        fields: Object.keys(input),
+        fields: givenFields(input),
       });
       await tx.invalidate('provider', id, entity.version);
       return { entity, status: 201 };

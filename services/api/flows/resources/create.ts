@@ -2,7 +2,7 @@
 import { fail } from '#mesh/failure';
 import { type Operation, type Resource, resourceProblems } from '../../domain/resource.ts';
 import type { ApiDeps } from '../../ports/deps.ts';
-import { type Created, type ZoneCall, found } from '../admin-call.ts';
+import { type Created, type ZoneCall, found, givenFields } from '../admin-call.ts';
 import { withFreeSlug } from '../choose-slug.ts';
 import { createOnce } from '../create-once.ts';
 
@@ -53,7 +53,7 @@ export async function createResource(deps: ApiDeps, call: ZoneCall, input: Creat
         action: 'resource.create',
         entityType: 'resource',
         entityId: id,
-        fields: Object.keys(input),
+        fields: givenFields(input),
       });
       await tx.invalidate('resource', id, entity.version);
       return { entity, status: 201 };

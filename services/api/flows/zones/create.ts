@@ -5,7 +5,7 @@ import { type ZoneId, knownId } from '#mesh/ids';
 import { checkZone } from './check-zone.ts';
 import type { Zone } from '../../domain/zone.ts';
 import type { ApiDeps } from '../../ports/deps.ts';
-import type { AdminCall, Created } from '../admin-call.ts';
+import { type AdminCall, type Created, givenFields } from '../admin-call.ts';
 import { withFreeSlug } from '../choose-slug.ts';
 import { createOnce } from '../create-once.ts';
 
@@ -50,7 +50,7 @@ export async function createZone(deps: ApiDeps, call: AdminCall, input: CreateZo
         action: 'zone.create',
         entityType: 'zone',
         entityId: zoneId,
-        fields: Object.keys(input),
+        fields: givenFields(input),
       });
       await tx.invalidate('zone', zoneId, zone.version);
       await tx.installZoneKey(key);

@@ -2,7 +2,10 @@
 import { fail } from '#mesh/failure';
 import { newId } from '#mesh/ids';
 import { sha256Hex } from '#mesh/canonical';
+import type { AgentSessions } from '../../ports/agent-sessions.ts';
 import type { ApiDeps } from '../../ports/deps.ts';
+import type { LedgerReader } from '../../ports/ledger.ts';
+import type { StsPeer } from '../../ports/sts-peer.ts';
 import { createMemoryControlStore, type MemoryControlStore } from './control-store.ts';
 
 export interface MemoryApi {
@@ -17,53 +20,19 @@ export interface MemoryApi {
 /** A policy that holds this word does not compile. */
 export const brokenWord = 'BROKEN';
 
+type Asked = MemoryApi['asked'];
+type World = MemoryApi['world'];
+
 export function createMemoryApi(): MemoryApi {
   const store = createMemoryControlStore();
   const world = { stsAway: false, barrierBlocked: false };
   const asked = { makeZoneKey: 0, sealSecret: 0, validate: 0, hashSecret: 0 };
-  const ask = (what: keyof typeof asked): void => {
-    asked[what] += 1;
-    if (world.stsAway) throw fail('sts_unavailable');
-  };
   let filled = 0;
   const deps: ApiDeps = {
     store,
-    sts: {
-      makeZoneKey: async (_zoneId, keyId) => {
-        ask('makeZoneKey');
-        return { keyId, publicJwkJson: '{}', envelope: new Uint8Array([1]) };
-      },
-      sealSecret: async ({ value }) => {
-        ask('sealSecret');
-        return Buffer.from(sha256Hex(value), 'hex');
-      },
-      validate: async ({ policies }) => {
-        ask('validate');
-        return policies.flatMap(({ policyVersionId, content }) =>
-          content.includes(brokenWord)
-            ? [{ policyVersionId, line: 2, column: 3, code: 'rego_parse_error', message: 'unexpected token' }]
-            : [],
-        );
-      },
-      policyStatus: async () => {
-        const active = store.state().tables.policySetVersions.rows.find((row) => row['active'] === true);
-        return { versionId: active?.id, digest: active?.['digest'] as string | undefined, loaded: true };
-      },
-    },
-    ledger: {
-      search: async () => ({ entries: [{ seq: 1, metadata: { client_secret: 'canary' } }] }),
-      trace: async (_zoneId, requestId) => (requestId === 'known' ? [{ seq: 1 }] : []),
-      verify: async function* () {
-        yield { checked: 1, total: 1, findings: [], done: true, findingCount: 0 };
-      },
-    },
-    sessions: {
-      list: async () => ({ items: [], nextCursor: undefined }),
-      get: async () => {
-        throw fail('not_found');
-      },
-      end: async ({ sessionId }) => ({ endedSessionIds: [sessionId], revokedEdgeIds: [], revocationNumber: 1 }),
-    },
+    sts: memorySts(store, world, asked),
+    ledger: memoryLedger,
+    sessions: memorySessions,
     barrier: {
       wait: async () => {
         if (world.barrierBlocked) throw fail('barrier_timeout', { details: { points: 1, missing: ['gateway/a'] } });
@@ -80,3 +49,50 @@ export function createMemoryApi(): MemoryApi {
   };
   return { deps, store, world, asked };
 }
+
+function memorySts(store: MemoryControlStore, world: World, asked: Asked): StsPeer {
+  const ask = (what: keyof Asked): void => {
+    asked[what] += 1;
+    if (world.stsAway) throw fail('sts_unavailable');
+  };
+  return {
+    makeZoneKey: async (_zoneId, keyId) => {
+      ask('makeZoneKey');
+      return { keyId, publicJwkJson: '{}', envelope: new Uint8Array([1]) };
+    },
+    sealSecret: async ({ value }) => {
+      ask('sealSecret');
+      return Buffer.from(sha256Hex(value), 'hex');
+    },
+    validate: async ({ policies }) => {
+      ask('validate');
+      return policies
+        .filter(({ content }) => content.includes(brokenWord))
+        .map(({ policyVersionId }) => {
+          const place = { policyVersionId, line: 2, column: 3 };
+          return { ...place, code: 'rego_parse_error', message: 'unexpected token' };
+        });
+    },
+    policyStatus: async () => {
+      const active = store.state().tables.policySetVersions.rows.find((row) => row['active'] === true);
+      return { versionId: active?.id, digest: active?.['digest'] as string | undefined, loaded: true };
+    },
+  };
+}
+
+/** One event, of the request `known`, that carries what must not be shown. */
+const memoryLedger: LedgerReader = {
+  search: async () => ({ entries: [{ seq: 1, metadata: { client_secret: 'canary' } }] }),
+  trace: async (_zoneId, requestId) => (requestId === 'known' ? [{ seq: 1 }] : []),
+  verify: async function* () {
+    yield { checked: 1, total: 1, findings: [], done: true, findingCount: 0 };
+  },
+};
+
+const memorySessions: AgentSessions = {
+  list: async () => ({ items: [], nextCursor: undefined }),
+  get: async () => {
+    throw fail('not_found');
+  },
+  end: async ({ sessionId }) => ({ endedSessionIds: [sessionId], revokedEdgeIds: [], revocationNumber: 1 }),
+};

@@ -3,7 +3,10 @@ import { fail } from '#mesh/failure';
 import type { JsonObject } from '#mesh/failure';
 import { microsecondText } from '#mesh/time';
 import type { AdminToken } from '../../domain/admin.ts';
-import type { PolicySetVersion, PolicySource, PolicyVersion } from '../../domain/policy.ts';
+import type { Application } from '../../domain/application.ts';
+import type { Policy, PolicySet, PolicySetVersion, PolicySource, PolicyVersion } from '../../domain/policy.ts';
+import type { Provider } from '../../domain/provider-kind.ts';
+import type { Resource } from '../../domain/resource.ts';
 import type { Zone } from '../../domain/zone.ts';
 import type {
   ControlStore,
@@ -102,71 +105,19 @@ export function createMemoryControlStore(): MemoryControlStore {
   };
 }
 
+type Tell = (kind: string, what: object) => void;
+type Version = PolicySetVersion & { activatedAt?: string };
+
 function transaction(state: State, zoneId: string, now: () => string): ControlTransaction {
-  const { tables } = state;
-  const table = <T extends { id: string; createdAt: string }, H extends object = object>(
-    name: TableName,
-    unique: readonly string[],
-    versioned = true,
-  ) => createMemoryCollection<T, H>(tables[name], { unique, hidden: hiddenFields, versioned, now });
-  const tell = (kind: string, what: object): void => void state.told.push({ kind, what: what as JsonObject });
-  const versions = () => tables.policySetVersions.rows as unknown as (PolicySetVersion & { activatedAt?: string })[];
+  const tell: Tell = (kind, what) => void state.told.push({ kind, what: what as JsonObject });
   return {
-    zones: table('zones', ['slug']),
-    applications: table('applications', []),
-    providers: table('providers', ['identifier']),
-    resources: table('resources', ['identifier', 'slug']),
-    policies: table('policies', ['name'], false),
-    policyVersions: table('policyVersions', [], false),
-    policySets: table('policySets', ['name']),
-    policySetVersions: table('policySetVersions', [], false),
+    ...collections(state, now),
+    ...policyParts(state, now),
+    ...zoneParts(state, zoneId),
+    ...tokenParts(state, now),
     receipts: {
       claim: async (key) => state.receipts.get(receiptName(key)),
       keep: async (key, receipt) => void state.receipts.set(receiptName(key), receipt),
-    },
-    requireZone: async () => {
-      const isLive = tables.zones.rows.some((row) => row.id === zoneId && row['archivedAt'] === undefined);
-      if (!isLive) throw fail('not_found');
-    },
-    secretCheckKey: async () => {
-      const zone = tables.zones.rows.find((row) => row.id === zoneId) as unknown as Zone & { secretCheckKey: Buffer };
-      return zone.secretCheckKey;
-    },
-    putSecrets: async (providerId, secrets) => void state.secrets.set(providerId, secrets),
-    hasResourceOf: async (providerId) =>
-      tables.resources.rows.some((row) => row['providerId'] === providerId && row['archivedAt'] === undefined),
-    findPolicyVersionByContent: async (policyId, sha) =>
-      (tables.policyVersions.rows as unknown as PolicyVersion[]).find(
-        (row) => row.policyId === policyId && row.contentSha256 === sha,
-      ),
-    nextVersion: async (of) => {
-      const [rows, field, id] =
-        'policyId' in of
-          ? [tables.policyVersions.rows, 'policyId', of.policyId]
-          : [tables.policySetVersions.rows, 'policySetId', of.policySetId];
-      return rows.filter((row) => row[field] === id).length + 1;
-    },
-    policySources: async (ids) => ids.flatMap((id) => sourceOf(tables, id)),
-    lockActivation: async () => undefined,
-    activeVersion: async () => versions().find((row) => row.active),
-    activate: async (versionId) => {
-      for (const row of versions()) Object.assign(row, { active: row.id === versionId });
-      const row = versions().find((each) => each.id === versionId);
-      if (row !== undefined) Object.assign(row, { activatedAt: now() });
-    },
-    previouslyActive: async (policySetId) =>
-      versions()
-        .filter((row) => row.policySetId === policySetId && !row.active && row.activatedAt !== undefined)
-        .toSorted((left, right) => String(right.activatedAt).localeCompare(String(left.activatedAt)))[0],
-    insertAdminToken: async (token, digest) => {
-      const row = { ...token, createdAt: now() };
-      state.tokens.push({ ...row, digest: hex(digest), revoked: false });
-      return row;
-    },
-    revokeAdminToken: async (tokenId) => {
-      const token = state.tokens.find((each) => each.id === tokenId && !each.revoked);
-      if (token !== undefined) token.revoked = true;
-      return token !== undefined;
     },
     record: async (_admin, mutation: Mutation) => tell('mutation', mutation),
     recordActivation: async (_admin, activation) => tell('activation', activation),
@@ -177,6 +128,85 @@ function transaction(state: State, zoneId: string, now: () => string): ControlTr
       state.numbers += anchors.length;
       tell('revoke', { anchors, reason });
       return state.numbers;
+    },
+  };
+}
+
+function collections({ tables }: State, now: () => string) {
+  const table = <T extends { id: string; createdAt: string }, H extends object = object>(
+    name: TableName,
+    unique: readonly string[],
+    versioned = true,
+  ) => createMemoryCollection<T, H>(tables[name], { unique, hidden: hiddenFields, versioned, now });
+  return {
+    zones: table<Zone, { readonly secretCheckKey?: Uint8Array }>('zones', ['slug']),
+    applications: table<Application, { readonly secretHash?: string | undefined }>('applications', []),
+    providers: table<Provider>('providers', ['identifier']),
+    resources: table<Resource>('resources', ['identifier', 'slug']),
+    policies: table<Policy>('policies', ['name'], false),
+    policyVersions: table<PolicyVersion, { readonly content: string }>('policyVersions', [], false),
+    policySets: table<PolicySet>('policySets', ['name']),
+    policySetVersions: table<PolicySetVersion>('policySetVersions', [], false),
+  };
+}
+
+function zoneParts({ tables, secrets }: State, zoneId: string) {
+  return {
+    requireZone: async () => {
+      const isLive = tables.zones.rows.some((row) => row.id === zoneId && row['archivedAt'] === undefined);
+      if (!isLive) throw fail('not_found');
+    },
+    secretCheckKey: async () => tables.zones.rows.find((row) => row.id === zoneId)?.['secretCheckKey'] as Uint8Array,
+    putSecrets: async (providerId: string, sealed: readonly SealedSecret[]) => {
+      const kept = secrets.get(providerId) ?? [];
+      const others = kept.filter(({ name }) => !sealed.some((each) => each.name === name));
+      secrets.set(providerId, [...others, ...sealed]);
+    },
+    hasResourceOf: async (providerId: string) =>
+      tables.resources.rows.some((row) => row['providerId'] === providerId && row['archivedAt'] === undefined),
+  };
+}
+
+function policyParts({ tables }: State, now: () => string) {
+  const versions = () => tables.policySetVersions.rows as unknown as Version[];
+  return {
+    findPolicyVersionByContent: async (policyId: string, sha: string) =>
+      (tables.policyVersions.rows as unknown as PolicyVersion[]).find(
+        (row) => row.policyId === policyId && row.contentSha256 === sha,
+      ),
+    nextVersion: async (of: { policyId: string } | { policySetId: string }) => {
+      const [rows, field, id] =
+        'policyId' in of
+          ? [tables.policyVersions.rows, 'policyId', of.policyId]
+          : [tables.policySetVersions.rows, 'policySetId', of.policySetId];
+      return rows.filter((row) => row[field] === id).length + 1;
+    },
+    policySources: async (ids: readonly string[]) => ids.flatMap((id) => sourceOf(tables, id)),
+    lockActivation: async () => undefined,
+    activeVersion: async () => versions().find((row) => row.active),
+    activate: async (versionId: string | undefined) => {
+      for (const row of versions()) Object.assign(row, { active: row.id === versionId });
+      const row = versions().find((each) => each.id === versionId);
+      if (row !== undefined) Object.assign(row, { activatedAt: now() });
+    },
+    previouslyActive: async (policySetId: string) =>
+      versions()
+        .filter((row) => row.policySetId === policySetId && !row.active && row.activatedAt !== undefined)
+        .toSorted((left, right) => String(right.activatedAt).localeCompare(String(left.activatedAt)))[0],
+  };
+}
+
+function tokenParts({ tokens }: State, now: () => string) {
+  return {
+    insertAdminToken: async (token: Omit<AdminToken, 'createdAt'>, digest: Uint8Array) => {
+      const row = { ...token, createdAt: now() };
+      tokens.push({ ...row, digest: hex(digest), revoked: false });
+      return row;
+    },
+    revokeAdminToken: async (tokenId: string) => {
+      const token = tokens.find((each) => each.id === tokenId && !each.revoked);
+      if (token !== undefined) token.revoked = true;
+      return token !== undefined;
     },
   };
 }
