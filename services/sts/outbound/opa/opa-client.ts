@@ -2,6 +2,7 @@
 import { parseStrictJson } from '#mesh/canonical';
 import type { JsonObject, JsonValue } from '#mesh/failure';
 import { Pool } from 'undici';
+import { exchange, TimeLimit } from './exchange.ts';
 
 export interface OpaClientOptions {
   readonly url: string;
@@ -45,17 +46,6 @@ const maxAnswerBytes = 32 * 1024 * 1024;
 const maxAnswerDepth = 20_000;
 const defaultConnections = 16;
 
-async function readBounded(body: AsyncIterable<Uint8Array>): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of body) {
-    size += chunk.length;
-    if (size > maxAnswerBytes) throw new RangeError('answer too large');
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
-}
-
 function parseBody(text: string): JsonValue {
   return text === '' ? null : parseStrictJson(text, { maxBytes: maxAnswerBytes, maxDepth: maxAnswerDepth });
 }
@@ -64,25 +54,25 @@ function parseBody(text: string): JsonValue {
 export function createOpaClient(options: OpaClientOptions): OpaClient {
   const base = new URL(options.url);
   const prefix = base.pathname.replace(/\/$/, '');
-  const pool = new Pool(base.origin, { connections: options.connections ?? defaultConnections, pipelining: 1 });
+  const pool = new Pool(base.origin, {
+    connections: options.connections ?? defaultConnections,
+    pipelining: 1,
+    // Each call has a time limit of its own, from its beginning.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+  });
+  const authorization = options.token === undefined ? [] : ['authorization', `Bearer ${options.token}`];
   return {
     url: options.url,
     async call({ method, path, body, contentType, timeoutMs }) {
-      const signal = AbortSignal.timeout(timeoutMs);
+      const headers = [...authorization];
+      if (body !== undefined) headers.push('content-type', contentType ?? 'application/json');
+      const request = { method, path: `${prefix}${path}`, headers, body: body ?? null };
       try {
-        const response = await pool.request({
-          method,
-          path: `${prefix}${path}`,
-          signal,
-          headers: {
-            ...(options.token === undefined ? {} : { authorization: `Bearer ${options.token}` }),
-            ...(body === undefined ? {} : { 'content-type': contentType ?? 'application/json' }),
-          },
-          ...(body === undefined ? {} : { body }),
-        });
-        return { status: response.statusCode, body: parseBody(await readBounded(response.body)) };
+        const { status, text } = await exchange(pool, request, { timeoutMs, maxBytes: maxAnswerBytes });
+        return { status, body: parseBody(text) };
       } catch (error) {
-        throw new OpaAway(signal.aborted, error);
+        throw new OpaAway(error instanceof TimeLimit, error);
       }
     },
     async [Symbol.asyncDispose]() {
