@@ -96,17 +96,12 @@ export class Journal {
    * calling turn unless a file has to be made first. Rejects with JournalFull or the disk's error; nothing of the batch is
    * kept then.
    */
-  append(entries: readonly JournalEntry[]): Promise<void> {
+  async append(entries: readonly JournalEntry[]): Promise<void> {
     const bytes = Buffer.from(entries.map(journalLine).join(''));
-    if (this.bytes + bytes.length > this.#options.maxBytes) return Promise.reject(new JournalFull());
+    if (this.bytes + bytes.length > this.#options.maxBytes) throw new JournalFull();
     const segment = this.#writing === undefined ? this.#current : undefined;
-    if (segment === undefined || this.#isWorn(segment)) return this.#appendToNext(entries, bytes);
-    try {
-      this.#put(segment, entries, bytes);
-      return Promise.resolve();
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    if (segment === undefined || this.#isWorn(segment)) await this.#appendToNext(entries, bytes);
+    else this.#put(segment, entries, bytes);
   }
 
   #isWorn(segment: Segment): boolean {
