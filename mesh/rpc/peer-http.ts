@@ -67,6 +67,7 @@ function createAgent({ tls, trustDomain, expectService }: PeerSessionOptions): A
       cert: readFileSync(tls.certFile),
       key: readFileSync(tls.keyFile),
       ca: readFileSync(tls.caFile),
+      rejectUnauthorized: tls.verifyServer !== false,
       // Who answers is judged by its SPIFFE id alone; a resumed session would show no certificate to judge.
       checkServerIdentity: (_host, certificate) => notThePeer(certificate, expected),
       maxCachedSessions: 0,

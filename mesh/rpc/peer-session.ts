@@ -15,6 +15,8 @@ export interface PeerTls {
   readonly keyFile: string;
   /** MESH_CA_FILE: the only anchor. */
   readonly caFile: string;
+  /** False believes whoever answers (INSECURE_STS, which published modes refuse); our own certificate is shown all the same. */
+  readonly verifyServer?: boolean | undefined;
 }
 
 export interface PeerSessionOptions {
@@ -130,7 +132,7 @@ export class PeerSession {
   }
 
   #createManager(files: Files | undefined): Http2SessionManager {
-    const { url, expectService, trustDomain } = this.#options;
+    const { url, expectService, trustDomain, tls } = this.#options;
     const expected = trustDomain === undefined ? undefined : serviceIdentity(trustDomain, expectService);
     const secure: SecureClientSessionOptions =
       files === undefined
@@ -138,7 +140,7 @@ export class PeerSession {
         : {
             ...files,
             minVersion: 'TLSv1.2',
-            rejectUnauthorized: true,
+            rejectUnauthorized: tls?.verifyServer !== false,
             checkServerIdentity: (_host, certificate) => checkIdentity(certificate.raw, expected),
           };
     return new Http2SessionManager(

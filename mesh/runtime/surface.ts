@@ -104,9 +104,12 @@ function serverTls(settings: SurfaceSettings): TlsFiles | undefined {
   return certFile === undefined || keyFile === undefined ? undefined : { certFile, keyFile, meshCaFile, clientCaFile };
 }
 
-/** The client side of the same certificate, for `createPeerTransport`; undefined means plaintext. */
-export function peerTls(settings: SurfaceSettings): PeerTls | undefined {
+/**
+ * The client side of the same certificate, for `createPeerTransport`; undefined means plaintext. `verifyServer` is false
+ * only where INSECURE_STS says so.
+ */
+export function peerTls(settings: SurfaceSettings, verifyServer = true): PeerTls | undefined {
   const { tlsCertFile: certFile, tlsKeyFile: keyFile, meshCaFile: caFile } = settings;
   const isComplete = certFile !== undefined && keyFile !== undefined && caFile !== undefined;
-  return isComplete ? { certFile, keyFile, caFile } : undefined;
+  return isComplete ? { certFile, keyFile, caFile, verifyServer } : undefined;
 }

@@ -73,7 +73,7 @@ function stsPeer({ listener, sts }: CoordinatorConfig) {
     url: sts.stsUrl,
     expectService: 'sts',
     trustDomain: listener.meshTrustDomain,
-    tls: peerTls(listener),
+    tls: peerTls(listener, !sts.insecureSts),
   } as const;
 }
 

@@ -155,7 +155,7 @@ function openSts({ config }: Base, own: Pick<StsPeerOptions, 'clock' | 'logger' 
     ...own,
     url: peers.stsUrl,
     issuer: peers.issuerUrl,
-    tls: peerTls(listener),
+    tls: peerTls(listener, !peers.insecureSts),
     trustDomain: listener.meshTrustDomain ?? '',
     key: keys.gatewayStsHmacKey,
     previousKey: keys.gatewayStsHmacKeyPrevious,
