@@ -22,14 +22,28 @@ const sampledFlag = 0x01;
 /** A header of version 00 has 55 characters; one of a later version that is much longer is not worth reading. */
 const maxLength = 256;
 
+/** Asking the system once for a hundred ids costs about as much as asking for one. */
+const pooledBytes = 2048;
+let pool = '';
+let taken = 0;
+
+function randomHex(digits: number): string {
+  if (taken + digits > pool.length) {
+    pool = randomBytes(pooledBytes).toString('hex');
+    taken = 0;
+  }
+  taken += digits;
+  return pool.slice(taken - digits, taken);
+}
+
 function newSpanId(): string {
-  const id = randomBytes(8).toString('hex');
+  const id = randomHex(16);
   // §3.2.2.4: all zeroes is invalid.
   return id === '0000000000000000' ? newSpanId() : id;
 }
 
 function newTraceId(): string {
-  const id = randomBytes(16).toString('hex');
+  const id = randomHex(32);
   // §3.2.2.3: all zeroes is invalid.
   return /^0+$/.test(id) ? newTraceId() : id;
 }
