@@ -33,7 +33,7 @@ export interface TlsMaterial {
 }
 
 /** Throws when a file cannot be read, or certificate and key do not belong together. */
-export function readTlsMaterial(files: TlsFiles): TlsMaterial {
+function readTlsMaterial(files: TlsFiles): TlsMaterial {
   const cert = readFileSync(files.certFile, 'utf8');
   const key = readFileSync(files.keyFile, 'utf8');
   const meshCa = files.meshCaFile === undefined ? '' : readFileSync(files.meshCaFile, 'utf8');

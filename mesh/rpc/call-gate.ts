@@ -18,7 +18,7 @@ export interface GateOptions {
 }
 
 /** `<package>.<Service>/<Method>`, the key of topology. */
-export function rpcName({ service, method }: Pick<HandlerContext, 'service' | 'method'>): string {
+function rpcName({ service, method }: Pick<HandlerContext, 'service' | 'method'>): string {
   return `${service.typeName}/${method.name}`;
 }
 

@@ -10,7 +10,7 @@ import { callerOfValues, factsOfValues } from './call-context.ts';
 import { connectErrorOf } from './failure-detail.ts';
 
 /** The longest a unary call may take, whatever its client asked for (surfaces.md). */
-export const maxUnaryMs = 30_000;
+const maxUnaryMs = 30_000;
 
 export interface CallRecord {
   readonly rpc: string;

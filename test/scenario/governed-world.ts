@@ -54,7 +54,7 @@ export interface GovernedWorld extends AsyncDisposable {
 }
 
 function answer(message: IncomingMessage, response: ServerResponse): void {
-  switch (message.url?.split('?')[0]) {
+  switch (message.url?.split('?')[0] ?? '') {
     case '/live':
       response.writeHead(200, { 'content-type': 'text/event-stream' });
       response.write('data: first\n\n');
