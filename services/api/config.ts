@@ -17,7 +17,7 @@ const administration = defineSettings({
   adminToken: setting.secret({
     name: 'ADMIN_TOKEN',
     aliases: ['CARACAL_ADMIN_TOKEN'],
-    sentence: 'The bootstrap admin token: global, everything allowed. Another value ends the one before.',
+    sentence: 'The bootstrap admin token: global, everything allowed. Another value ends the one before it.',
     required: true,
   }),
   requestsPerMinute: setting.integer({

@@ -147,8 +147,8 @@ export interface ControlStore {
   /** A receipt without waiting for anyone, to spare work that a replay does not need. */
   peekReceipt(zoneId: ZoneId, key: ReceiptKey): Promise<Receipt | undefined>;
   /**
-   * Makes the environment's token the one bootstrap token: adds it when it is new, ends those that were before.
-   * `revoked` when an administrator has ended this very token.
+   * Makes the environment's token the one bootstrap token: adds it, or brings it back when another had taken its place, and
+   * ends those that were before. `revoked` when an administrator has ended this very token: it stays ended.
    */
   bootstrapToken(token: { id: string; digest: Uint8Array }, facts: CallFacts): Promise<'added' | 'known' | 'revoked'>;
 }

@@ -29,7 +29,8 @@ interface State {
   readonly tables: Record<TableName, MemoryTable>;
   readonly receipts: Map<string, Receipt>;
   readonly secrets: Map<string, readonly SealedSecret[]>;
-  readonly tokens: (AdminToken & { readonly digest: string; revoked: boolean })[];
+  /** `replaced`: revoked until the environment names it again. */
+  readonly tokens: (AdminToken & { readonly digest: string; revoked: boolean; replaced?: boolean })[];
   /** Everything told, in order: the ledger's events, invalidations, keys and anchors. */
   readonly told: { readonly kind: string; readonly what: JsonObject }[];
   numbers: number;
@@ -95,7 +96,12 @@ export function createMemoryControlStore(): MemoryControlStore {
     bootstrapToken: async ({ id, digest }) => {
       const known = state.tokens.find((token) => token.digest === hex(digest));
       for (const token of state.tokens) {
-        if (token.createdBy === 'env-bootstrap' && token !== known) token.revoked = true;
+        const givesWay = token.createdBy === 'env-bootstrap' && token !== known && !token.revoked;
+        if (givesWay) Object.assign(token, { revoked: true, replaced: true });
+      }
+      if (known?.replaced === true) {
+        Object.assign(known, { revoked: false, replaced: false });
+        return 'added';
       }
       if (known !== undefined) return known.revoked ? 'revoked' : 'known';
       const row = { id, name: 'bootstrap', scope: 'global', capability: 'all', createdBy: 'env-bootstrap' } as const;

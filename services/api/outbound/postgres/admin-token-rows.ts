@@ -72,18 +72,22 @@ export async function updateRevoked(tx: Transaction, id: string): Promise<boolea
 /** Who writes the bootstrap token's row. */
 export const bootstrapAuthor = 'env-bootstrap';
 
-/** Adds the bootstrap token unless its digest is there, and ends bootstrap tokens with another digest. */
+/**
+ * Makes this digest the one bootstrap token. One that gives way ends at 'infinity': it opens nothing until the environment
+ * names it again, as after a rollback; one that an administrator has revoked has a moment and stays revoked.
+ */
 export async function upsertBootstrap(
   tx: Transaction,
   { id, digest }: { id: string; digest: Uint8Array },
 ): Promise<'added' | 'known' | 'revoked'> {
   const added = await tx.execute(
-    `INSERT INTO api.admin_tokens (id, name, digest, scope, capability, created_by)
-     VALUES ($1, 'bootstrap', $2, 'global', 'all', $3) ON CONFLICT (digest) DO NOTHING`,
+    `INSERT INTO api.admin_tokens AS t (id, name, digest, scope, capability, created_by)
+     VALUES ($1, 'bootstrap', $2, 'global', 'all', $3)
+     ON CONFLICT (digest) DO UPDATE SET revoked_at = NULL WHERE t.revoked_at = 'infinity' AND t.created_by = $3`,
     [id, digest, bootstrapAuthor],
   );
   await tx.execute(
-    `UPDATE api.admin_tokens SET revoked_at = clock_timestamp()
+    `UPDATE api.admin_tokens SET revoked_at = 'infinity'
      WHERE created_by = $2 AND digest <> $1 AND revoked_at IS NULL`,
     [digest, bootstrapAuthor],
   );
