@@ -3,6 +3,7 @@ import type { Transaction } from '#mesh/postgres';
 import { type ChainHead, emptyHead } from '../../domain/chain.ts';
 import type { Finding, StoredEntry } from '../../domain/tamper-finding.ts';
 import type { AppendedEntry, LedgerPage, LedgerQuery, LedgerRecord } from '../../ports/ledger-store.ts';
+import { int8Array, textArray } from './binary-array.ts';
 
 interface HeadRow {
   readonly seq: string;
@@ -79,23 +80,23 @@ export async function insertEntries(
      FROM entry ORDER BY seq`,
     [
       first.event.zoneId,
-      entries.map(({ event }) => event.id),
-      entries.map(({ link }) => link.seq),
-      entries.map(({ event }) => event.eventType),
-      entries.map(({ event }) => event.requestId),
-      entries.map(({ event }) => event.decision),
-      entries.map(({ event }) => event.evaluationStatus),
-      entries.map(({ event }) => event.applicationId),
+      textArray(entries.map(({ event }) => event.id)),
+      int8Array(entries.map(({ link }) => link.seq)),
+      textArray(entries.map(({ event }) => event.eventType)),
+      textArray(entries.map(({ event }) => event.requestId)),
+      textArray(entries.map(({ event }) => event.decision)),
+      textArray(entries.map(({ event }) => event.evaluationStatus)),
+      textArray(entries.map(({ event }) => event.applicationId)),
       entries.map(({ event }) => event.occurredAt),
-      entries.map(({ event }) => event.canonical),
-      entries.map(({ event }) => event.contentSha256),
-      entries.map(({ link }) => link.previousSha256),
-      entries.map(({ link }) => link.chainHmac),
-      entries.map(({ link }) => link.chainKeyId),
-      entries.map(({ signature }) => signature),
-      entries.map(({ event }) => event.producer),
-      entries.map(({ event }) => event.producerIncarnation),
-      entries.map(({ event }) => event.producerSeq),
+      textArray(entries.map(({ event }) => event.canonical)),
+      textArray(entries.map(({ event }) => event.contentSha256)),
+      textArray(entries.map(({ link }) => link.previousSha256)),
+      textArray(entries.map(({ link }) => link.chainHmac)),
+      textArray(entries.map(({ link }) => link.chainKeyId)),
+      textArray(entries.map(({ signature }) => signature)),
+      textArray(entries.map(({ event }) => event.producer)),
+      textArray(entries.map(({ event }) => event.producerIncarnation)),
+      int8Array(entries.map(({ event }) => event.producerSeq)),
       head.seq,
       head.contentSha256,
       head.chainHmac,
