@@ -26,9 +26,9 @@ export interface JsonCall<Query, Body> {
   readonly idempotencyKey: string | undefined;
   readonly facts: Facts;
   /** @throws zone_mismatch, insufficient_scope, invalid_token. */
-  callerIn(zoneId: ZoneId): Caller;
+  readonly callerIn: (zoneId: ZoneId) => Caller;
   /** As callerIn, for what only the holder of a mandate may do. */
-  mandateIn(zoneId: ZoneId): MandateCaller;
+  readonly mandateIn: (zoneId: ZoneId) => MandateCaller;
 }
 
 export interface Answer {

@@ -80,34 +80,49 @@ export function createMemorySessionGraph(): MemorySessionGraph {
       const session = state.sessions.get(id);
       return session?.zoneId === caller.zoneId ? session : undefined;
     },
+    ...reads(() => state, guard),
+  };
+}
+
+type Reads = Pick<SessionGraph, 'list' | 'listEdges' | 'overdue'>;
+
+function reads(now: () => State, guard: (caller: Caller) => void): Reads {
+  return {
     list: async (caller, query) => {
       guard(caller);
-      const sessions = [...state.sessions.values()]
+      const found = [...now().sessions.values()]
         .filter((session) => session.zoneId === caller.zoneId)
         .filter((session) => query.applicationId === undefined || session.applicationId === query.applicationId)
         .filter((session) => query.parentId === undefined || session.parentId === query.parentId)
         .filter((session) => query.states.length === 0 || query.states.includes(session.state))
         .toSorted((a, b) => b.startedAtMs - a.startedAtMs || (a.id < b.id ? 1 : -1));
-      const from = query.cursor === undefined ? 0 : sessions.findIndex((session) => session.id === query.cursor) + 1;
-      const page = sessions.slice(from, from + query.limit);
-      return { sessions: page, nextCursor: from + query.limit < sessions.length ? page.at(-1)?.id : undefined };
+      const { page, nextCursor } = pageOf(found, query);
+      return { sessions: page, nextCursor };
     },
     listEdges: async (caller, query) => {
       guard(caller);
       const end = query.direction === 'inbound' ? 'targetSessionId' : 'sourceSessionId';
-      const edges = [...state.edges.values()]
+      const found = [...now().edges.values()]
         .filter((edge) => edge.zoneId === caller.zoneId && edge[end] === query.sessionId)
         .toSorted((a, b) => b.createdAtMs - a.createdAtMs || (a.id < b.id ? 1 : -1));
-      const from = query.cursor === undefined ? 0 : edges.findIndex((edge) => edge.id === query.cursor) + 1;
-      const page = edges.slice(from, from + query.limit);
-      return { edges: page, nextCursor: from + query.limit < edges.length ? page.at(-1)?.id : undefined };
+      const { page, nextCursor } = pageOf(found, query);
+      return { edges: page, nextCursor };
     },
     overdue: async (limit) =>
-      [...state.sessions.values()]
+      [...now().sessions.values()]
         .filter((session) => isOpen(session) && session.expiresAtMs <= Date.now())
         .slice(0, limit)
         .map((session) => ({ zoneId: session.zoneId, sessionId: session.id })),
   };
+}
+
+function pageOf<T extends { readonly id: string }>(
+  found: readonly T[],
+  { limit, cursor }: { limit: number; cursor: string | undefined },
+): { page: readonly T[]; nextCursor: string | undefined } {
+  const from = cursor === undefined ? 0 : found.findIndex(({ id }) => id === cursor) + 1;
+  const page = found.slice(from, from + limit);
+  return { page, nextCursor: from + limit < found.length ? page.at(-1)?.id : undefined };
 }
 
 function memoryTransaction(state: State, zoneId: string): GraphTransaction {

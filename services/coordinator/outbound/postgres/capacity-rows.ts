@@ -43,14 +43,15 @@ export function releaseOf(sessions: readonly AgentSession[]): Release {
   return { keys, counts: keys.map((key) => counts.get(key) ?? 0), dropped };
 }
 
-/** Gives back and drops. Placeholders: the zone, the keys, their counts, the dropped keys. */
-export const releaseStatements = (zone: string, keys: string, counts: string, dropped: string): string =>
+/** Gives back and drops, as parts of a WITH. The values are the names of their placeholders. */
+export const releaseStatements = (at: { zone: string; keys: string; counts: string; dropped: string }): string =>
   `locked AS (
-     SELECT key FROM coordinator.capacity WHERE zone_id = ${zone} AND key = ANY (${keys}::text[]) ORDER BY key FOR UPDATE
+     SELECT key FROM coordinator.capacity WHERE zone_id = ${at.zone} AND key = ANY (${at.keys}::text[])
+     ORDER BY key FOR UPDATE
    ), released AS (
      UPDATE coordinator.capacity c SET used = greatest(0, c.used - r.count)
-     FROM unnest(${keys}::text[], ${counts}::int[]) AS r (key, count) JOIN locked USING (key)
-     WHERE c.zone_id = ${zone} AND c.key = r.key
+     FROM unnest(${at.keys}::text[], ${at.counts}::int[]) AS r (key, count) JOIN locked USING (key)
+     WHERE c.zone_id = ${at.zone} AND c.key = r.key
    ), dropped AS (
-     DELETE FROM coordinator.capacity WHERE zone_id = ${zone} AND key = ANY (${dropped}::text[])
+     DELETE FROM coordinator.capacity WHERE zone_id = ${at.zone} AND key = ANY (${at.dropped}::text[])
    )`;

@@ -144,7 +144,7 @@ export async function updateEnded(
 ): Promise<void> {
   const { keys, counts, dropped } = releaseOf(sessions);
   await tx.execute(
-    `WITH ${releaseStatements('$5', '$6', '$7', '$8')}
+    `WITH ${releaseStatements({ zone: '$5', keys: '$6', counts: '$7', dropped: '$8' })}
      UPDATE coordinator.agent_sessions
      SET state = $2, end_reason = $3, ended_at = $4, transitions = transitions + 1
      WHERE id = ANY ($1)`,
