@@ -1,14 +1,22 @@
 // Everything a new mandate is bound by from above: the mandate it comes from, the agent session it is for and the
 // delegation path it presents, each checked again now.
-import { checkPath } from '#mesh/authority';
+import { checkPath, earliestExpiry } from '#mesh/authority';
+import type { PathEdge } from '#mesh/authority';
 import { fail } from '#mesh/failure';
 import type { FailureReason } from '#mesh/failure';
 import type { AnchorRef } from '#mesh/mandate';
 import { checkSession } from '../domain/agent-session.ts';
 import type { AgentSession, DelegationPath } from '../domain/agent-session.ts';
+import { isLive } from '../domain/directory.ts';
 import { meetAll } from '../domain/narrowing.ts';
 import type { Above } from '../domain/narrowing.ts';
 import type { DelegationGraph } from '../ports/delegation-graph.ts';
+import type { Directory } from '../ports/directory.ts';
+
+export interface BindingDeps {
+  readonly delegationGraph: DelegationGraph;
+  readonly directory: Pick<Directory, 'application'>;
+}
 
 export interface BindingRequest {
   readonly zoneId: string;
@@ -33,20 +41,43 @@ export interface BoundAuthority {
   readonly expiriesMs: readonly number[];
 }
 
-async function liveSession(graph: DelegationGraph, request: BindingRequest, sessionId: string): Promise<AgentSession> {
-  const session = await graph.session(request.zoneId, sessionId, request.minEpoch);
+async function liveSession(
+  { delegationGraph }: BindingDeps,
+  request: BindingRequest,
+  sessionId: string,
+): Promise<AgentSession> {
+  const session = await delegationGraph.session(request.zoneId, sessionId, request.minEpoch);
   if (!session) throw fail(request.refusal, { privateDetail: 'session_unknown' });
   const verdict = checkSession(session, request.applicationId, request.nowMs);
   if (verdict.kind === 'refused') throw fail(request.refusal, { privateDetail: verdict.cause });
   return session;
 }
 
+interface Source {
+  readonly session: AgentSession;
+  readonly issuerExpiresAtMs: number | undefined;
+}
+
+/** The session an edge comes from and the application it belongs to: what either has lost, it passes on to nobody. */
+async function liveSource(deps: BindingDeps, request: BindingRequest, edge: PathEdge): Promise<Source> {
+  const { zoneId, nowMs } = request;
+  const [session, issuer] = await Promise.all([
+    deps.delegationGraph.session(zoneId, edge.sourceSessionId, request.minEpoch),
+    deps.directory.application(zoneId, edge.issuerApplicationId),
+  ]);
+  if (!issuer || !isLive(issuer, nowMs)) throw fail(request.refusal, { privateDetail: 'source_application_unknown' });
+  if (!session || checkSession(session, issuer.id, nowMs).kind === 'refused') {
+    throw fail(request.refusal, { privateDetail: 'source_session_not_active' });
+  }
+  return { session, issuerExpiresAtMs: issuer.expiresAtMs };
+}
+
 async function livePath(
-  graph: DelegationGraph,
+  deps: BindingDeps,
   request: BindingRequest,
   presented: { readonly session: AgentSession; readonly edgeId: string },
 ): Promise<{ path: DelegationPath; above: Above; expiresAtMs: number }> {
-  const path = await graph.path(request.zoneId, presented.edgeId, request.minEpoch);
+  const path = await deps.delegationGraph.path(request.zoneId, presented.edgeId, request.minEpoch);
   const last = path?.edges.at(-1);
   if (!path || !last) throw fail(request.refusal, { privateDetail: 'edge_unknown' });
   // The target of an edge presents it, nobody else (reference weak spot: edge holder confusion).
@@ -55,30 +86,30 @@ async function livePath(
   }
   const verdict = checkPath(path.edges, request.nowMs);
   if (verdict.kind === 'refused') throw fail(request.refusal, { privateDetail: `path_${verdict.reason}` });
+  const sources = await Promise.all(path.edges.map(async (edge) => liveSource(deps, request, edge)));
   // A path says nothing of resources when it passes on all its first source holds, so that holding bounds it here too.
-  const rootId = path.edges[0]?.sourceSessionId ?? '';
-  const source = await graph.session(request.zoneId, rootId, request.minEpoch);
-  if (source?.state !== 'active') throw fail(request.refusal, { privateDetail: 'source_session_not_active' });
+  const [first] = sources;
   const above = meetAll([
-    { scopes: source.scopes, resources: source.resources },
+    { scopes: first?.session.scopes ?? [], resources: first?.session.resources ?? [] },
     { scopes: verdict.scopes, resources: verdict.resources.length > 0 ? verdict.resources : undefined },
   ]);
-  return { path, above, expiresAtMs: Math.min(verdict.expiresAtMs, source.expiresAtMs) };
+  const ends = sources.flatMap(({ session, issuerExpiresAtMs }) => [session.expiresAtMs, issuerExpiresAtMs]);
+  return { path, above, expiresAtMs: earliestExpiry(verdict.expiresAtMs, ...ends) };
 }
 
 /** Session and path as they stand now, with the bounds they set. Throws the surface's refusal when one carries nothing. */
-export async function bindAuthority(graph: DelegationGraph, request: BindingRequest): Promise<BoundAuthority> {
+export async function bindAuthority(deps: BindingDeps, request: BindingRequest): Promise<BoundAuthority> {
   const { agentSessionId, delegationEdgeId } = request;
   if (agentSessionId === undefined) {
     if (delegationEdgeId !== undefined) throw fail(request.refusal, { privateDetail: 'edge_without_session' });
     return { session: undefined, path: undefined, bounds: [], expiriesMs: [] };
   }
-  const session = await liveSession(graph, request, agentSessionId);
+  const session = await liveSession(deps, request, agentSessionId);
   const held: Above = { scopes: session.scopes, resources: session.resources };
   if (delegationEdgeId === undefined) {
     return { session, path: undefined, bounds: [held], expiriesMs: [session.expiresAtMs] };
   }
-  const presented = await livePath(graph, request, { session, edgeId: delegationEdgeId });
+  const presented = await livePath(deps, request, { session, edgeId: delegationEdgeId });
   return {
     session,
     path: presented.path,

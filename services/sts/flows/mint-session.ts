@@ -101,7 +101,7 @@ async function know(deps: SessionMintDeps, request: SessionMintRequest): Promise
   ]);
   if (!zone || !application || !isLive(application, nowMs))
     throw fail('invalid_token', { privateDetail: 'unknown_client' });
-  const bound = await bindAuthority(deps.delegationGraph, {
+  const bound = await bindAuthority(deps, {
     zoneId: request.zoneId,
     applicationId: application.id,
     agentSessionId: request.agentSessionId,

@@ -69,7 +69,7 @@ export async function readCall(deps: VerifyDeps, question: CallQuestion, mandate
   if (!zone) throw fail('invalid_token', { privateDetail: 'unknown_zone' });
   if (!application || !isLive(application, nowMs)) throw fail('invalid_token', { privateDetail: 'unknown_client' });
   if (!resource) throw fail('not_found', { privateDetail: 'unknown_resource' });
-  const bound = await bindAuthority(deps.delegationGraph, {
+  const bound = await bindAuthority(deps, {
     zoneId: claims.zone_id,
     applicationId: claims.client_id,
     agentSessionId: claims.agent_session_id,

@@ -95,6 +95,54 @@ describe('an exchange', () => {
     expect(parseMandate(grant.accessToken)?.claims.rev).toBe(1);
   });
 
+  it('gives nothing along a path on which any session or application has ended', async () => {
+    const world = setUp();
+    const [first, second] = [world.addApplication().application, world.addApplication().application];
+    const names = ['root', 'middle', 'leaf'] as const;
+    const owners = [first.id, second.id, world.application.id];
+    for (const [index, id] of names.entries()) {
+      const own = session(owners[index] ?? '', world.zone.id);
+      world.world.sessions.set(id, { ...own, id });
+    }
+    for (const [index, id] of (['e1', 'e2'] as const).entries()) {
+      world.world.edges.set(id, {
+        id,
+        parentEdgeId: index === 0 ? undefined : 'e1',
+        sourceSessionId: names[index] ?? '',
+        targetSessionId: names[index + 1] ?? '',
+        issuerApplicationId: owners[index] ?? '',
+        receiverApplicationId: owners[index + 1] ?? '',
+        scopes: ['read'],
+        resources: ['a'],
+        maxHops: 3 - index,
+        expiresAtMs: Date.UTC(2027, 0, 1),
+        state: 'active',
+      });
+    }
+    const mint = async (): Promise<TokenGrant> => world.exchange({ agentSessionId: 'leaf', delegationEdgeId: 'e2' });
+    expect((await mint()).scopes).toEqual(['read']);
+    const now = world.ports.clock.now();
+    for (const id of ['root', 'middle']) {
+      const live = world.world.sessions.get(id);
+      if (!live) throw new Error('no such session');
+      for (const ended of [{ state: 'suspended' }, { expiresAtMs: now }]) {
+        world.world.sessions.set(id, { ...live, ...ended });
+        expect(await reasonOf(mint())).toBe('access_denied');
+      }
+      world.world.sessions.set(id, live);
+    }
+    for (const application of [first, second]) {
+      world.world.applications.set(application.id, { ...application, expiresAtMs: now });
+      expect(await reasonOf(mint())).toBe('access_denied');
+      world.world.applications.delete(application.id);
+      expect(await reasonOf(mint())).toBe('access_denied');
+      world.world.applications.set(application.id, { ...application, expiresAtMs: now + 60_000 });
+      expect((await mint()).expiresInSeconds).toBe(60);
+      world.world.applications.set(application.id, application);
+    }
+    expect((await mint()).scopes).toEqual(['read']);
+  });
+
   it('does nothing while revocation is stale', async () => {
     const world = setUp();
     world.ports.revocations.usable = false;

@@ -4,18 +4,16 @@ import { fail } from '#mesh/failure';
 import type { AnchorRef, VerifiedMandate } from '#mesh/mandate';
 import { accept, scopesOf } from '../../domain/audience.ts';
 import type { Above } from '../../domain/narrowing.ts';
-import type { DelegationGraph } from '../../ports/delegation-graph.ts';
 import type { MandateReader } from '../../ports/mandate-issuing.ts';
 import type { Revocations } from '../../ports/revocations.ts';
 import { bindAuthority, bindingAnchors } from '../authority-above.ts';
-import type { BoundAuthority } from '../authority-above.ts';
+import type { BindingDeps, BoundAuthority } from '../authority-above.ts';
 import type { AuthenticatedClient } from './authenticate-client.ts';
 import type { TokenRequest } from './token-request.ts';
 
-export interface SubjectDeps {
+export interface SubjectDeps extends BindingDeps {
   readonly issuer: string;
   readonly mandateReader: MandateReader;
-  readonly delegationGraph: DelegationGraph;
   readonly revocations: Revocations;
 }
 
@@ -61,7 +59,7 @@ export async function validateSubject(
   const mandate =
     request.subjectToken === undefined ? undefined : await readSubject(deps, request, request.subjectToken);
   const claims = mandate?.claims;
-  const bound = await bindAuthority(deps.delegationGraph, {
+  const bound = await bindAuthority(deps, {
     zoneId: request.zoneId,
     applicationId: at.client.application.id,
     agentSessionId: inheritedId(claims?.agent_session_id, request.agentSessionId),
