@@ -34,6 +34,12 @@ export interface RunningService {
 const readyLimitMilliseconds = 60_000;
 const answerLimitMilliseconds = 3_000;
 
+/**
+ * Half of V8's young generation. Under load a call's objects are dead within milliseconds; in twice V8's own 16 MiB twice as
+ * many are dead when it collects, and collecting takes half the time. An idle process never fills it.
+ */
+const youngMebibytes = 32;
+
 /** SIGTERM begins the drain; a service ends itself within its own grace period. */
 const serviceStop: readonly StopStep[] = [{ signal: 'SIGTERM', graceMilliseconds: 40_000 }];
 
@@ -50,7 +56,7 @@ export function serviceExists(root: string, name: string): boolean {
 export async function startService(options: ServiceOptions): Promise<RunningService> {
   const { name, environment, logFile, root } = options;
   const port = Number(environment['PORT']);
-  const args = [serviceMain(root, name)];
+  const args = [`--max-semi-space-size=${youngMebibytes}`, serviceMain(root, name)];
   const started = await startProcess({ command: process.execPath, args, environment, logFile, workingDirectory: root });
   options.onSpawn?.(started, serviceStop);
   const isReady = (): Promise<boolean> => asksReady(environment, port);
