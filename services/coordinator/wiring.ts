@@ -24,7 +24,7 @@ import { getSession, listChildren, listDelegations, listSessions } from './flows
 import { renewSessionMandate } from './flows/renew-session-mandate.ts';
 import { revokeDelegation } from './flows/revoke-delegation.ts';
 import { startSession } from './flows/start-session.ts';
-import type { CoordinatorFlows } from './inbound/bound-flows.ts';
+import type { CoordinatorFlows } from './inbound/rpc/bound-flows.ts';
 import { addJsonRoutes } from './inbound/http/json-routes.ts';
 import { createCoordinatorService } from './inbound/rpc/coordinator-service.ts';
 import { createExpirySweep } from './inbound/timer/expiry-sweep.ts';

@@ -47,7 +47,7 @@ function depsOn(store: SessionGraph): CoordinatorDeps {
       wait: async () => ({ applied: true, points: 1, gone: 0, elapsedMs: 1 }),
       waitForAll: async () => ({ applied: true, points: 1, gone: 0, elapsedMs: 1 }),
     },
-    clock: new ManualClock(Date.now()),
+    clock: new ManualClock(1_800_000_000_000),
     newId: () => `id-${++ids}`,
     limits: { maxDepth: 3, maxChildren: 500, maxPerZone: 500, maxPerApplication: 500, defaultTtlSeconds: 3600 },
     logger: silentLogger,

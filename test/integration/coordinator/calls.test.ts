@@ -17,39 +17,45 @@ afterAll(() => world?.[Symbol.asyncDispose]());
 
 const claims = (mandate: string | undefined) => parseMandate(mandate ?? '')?.claims;
 
+const by = (bearer: string) => ({ headers: { authorization: `Bearer ${bearer}` } });
+
 describe('over gRPC', () => {
-  it('a session is started, read, listed, renewed, delegated to, cut off and ended', async () => {
+  it('a session is started, renewed, read and listed', async () => {
     const grpc = world.grpc();
     const zoneId = world.zone.id;
-    const by = (bearer: string) => ({ headers: { authorization: `Bearer ${bearer}` } });
-    const started = await grpc.startSession(
-      { zoneId, applicationId: world.application.id, mandate: true, passLifecycle: true, labels: { purpose: 'test' } },
-      by(token),
-    );
+    const wish = { zoneId, applicationId: world.application.id, mandate: true, passLifecycle: true };
+    const started = await grpc.startSession({ ...wish, labels: { purpose: 'test' } }, by(token));
     const root = started.session?.id ?? '';
     expect(started.session).toMatchObject({ state: SessionState.ACTIVE, depth: 0, scopes: ['read', 'write'] });
     expect(claims(started.mandate?.token)).toMatchObject({ agent_session_id: root, use: 'ambient' });
     const renewed = await grpc.renewSessionMandate({ zoneId, sessionId: root, scopes: ['read'] }, by(token));
     expect(claims(renewed.mandate?.token)).toMatchObject({ agent_session_id: root, scope: 'agent:lifecycle read' });
-    const below = by(started.mandate?.token ?? '');
-    const child = await grpc.startSession({ zoneId, applicationId: world.application.id, parentId: root }, below);
-    const target = child.session?.id ?? '';
-    const delegated = await grpc.createDelegation(
-      { zoneId, sourceSessionId: root, targetSessionId: target, scopes: ['read'], ttlSeconds: 60, mandate: true },
-      below,
-    );
-    expect(delegated.edge).toMatchObject({ scopes: ['read'], issuerApplicationId: world.application.id });
-    expect(claims(delegated.mandate?.token)).toMatchObject({ delegation_edge_id: delegated.edge?.id, scope: 'read' });
+    const read = await grpc.getSession({ zoneId, sessionId: root }, by(token));
+    expect(read.session).toMatchObject({ id: root, zoneId, resources: ['calendar', 'mail'] });
+    const later = await grpc.startSession(wish, by(token));
     const listed = await grpc.listSessions({ zoneId, states: [SessionState.ACTIVE], limit: 1 }, by(token));
-    expect([listed.sessions[0]?.id, listed.nextCursor === '']).toEqual([target, false]);
+    expect([listed.sessions[0]?.id, listed.nextCursor === '']).toEqual([later.session?.id, false]);
+  });
+
+  it('a session is delegated to, cut off and ended, and its end is waited for again', async () => {
+    const grpc = world.grpc();
+    const zoneId = world.zone.id;
+    const root = await world.start(token);
+    const child = await world.start(root.token, { parentId: root.id });
+    const ends = { zoneId, sourceSessionId: root.id, targetSessionId: child.id };
+    const wish = { ...ends, scopes: ['read'], ttlSeconds: 60, mandate: true };
+    const delegated = await grpc.createDelegation(wish, by(root.token));
     const edgeId = delegated.edge?.id ?? '';
-    const revoked = await grpc.revokeDelegation({ zoneId, edgeId, waitApplied: true }, below);
+    expect(delegated.edge).toMatchObject({ scopes: ['read'], issuerApplicationId: world.application.id });
+    expect(claims(delegated.mandate?.token)).toMatchObject({ delegation_edge_id: edgeId });
+    const revoked = await grpc.revokeDelegation({ zoneId, edgeId, waitApplied: true }, by(root.token));
     expect(revoked).toMatchObject({ revokedEdgeIds: [edgeId], barrier: { applied: true, points: 1 } });
-    const ended = await grpc.endSession({ zoneId, sessionId: root, reason: 'done', waitApplied: true }, by(token));
-    expect(ended).toMatchObject({ endedSessionIds: [root, target], barrier: { applied: true } });
-    const read = await grpc.getSession({ zoneId, sessionId: target }, by(token));
+    const end = { zoneId, sessionId: root.id, waitApplied: true };
+    const ended = await grpc.endSession({ ...end, reason: 'done' }, by(token));
+    expect(ended).toMatchObject({ endedSessionIds: [root.id, child.id], barrier: { applied: true } });
+    const read = await grpc.getSession({ zoneId, sessionId: child.id }, by(token));
     expect(read.session?.state).toBe(SessionState.TERMINATED);
-    const again = await grpc.endSession({ zoneId, sessionId: root, waitApplied: true }, by(token));
+    const again = await grpc.endSession(end, by(token));
     expect(again).toMatchObject({ endedSessionIds: [], revocationNumber: 0n, barrier: { applied: true } });
   });
 });

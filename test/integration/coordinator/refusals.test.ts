@@ -42,29 +42,29 @@ const refusedWith = (status: number, reason: string) => ({
 });
 
 describe('a caller', () => {
-  const cases: readonly (readonly [string, () => string | undefined | Promise<string>, number, string])[] = [
-    ['without bearer', () => undefined, 401, 'unauthenticated'],
-    ['with a token that is none', () => 'nonsense', 401, 'invalid_token'],
-    ['with an expired mandate', () => forged({ iat: seconds() - 1800, exp: seconds() - 900 }), 401, 'invalid_token'],
+  const cases: readonly (readonly [string, () => string | undefined | Promise<string>, readonly [number, string]])[] = [
+    ['without bearer', () => undefined, [401, 'unauthenticated']],
+    ['with a token that is none', () => 'nonsense', [401, 'invalid_token']],
+    ['with an expired mandate', () => forged({ iat: seconds() - 1800, exp: seconds() - 900 }), [401, 'invalid_token']],
     [
       'with a mandate of the future',
       () => forged({ iat: seconds() + 600, exp: seconds() + 900 }),
       401,
       'invalid_token',
     ],
-    ['with a per_call mandate', () => forged({ use: 'per_call', aud: ['calendar'] }), 401, 'invalid_token'],
-    ['with a per_call mandate for the issuer', () => forged({ use: 'per_call' }), 401, 'invalid_token'],
-    ['with a mandate for somebody else', () => forged({ aud: ['https://elsewhere.example'] }), 401, 'invalid_token'],
-    ['with a mandate of another issuer', () => forged({ iss: 'https://elsewhere.example' }), 401, 'invalid_token'],
-    ['with what the Gateway sends to an upstream', () => forged({ via: 'gateway' }), 401, 'invalid_token'],
-    ['with a mandate bound to a key', () => forged({ cnf: { jkt: 'a'.repeat(43) } }), 401, 'invalid_token'],
-    ['with a life longer than the cap', () => forged({ exp: seconds() + 100_000 }), 401, 'invalid_token'],
-    ['without agent:lifecycle', () => world.mandate({ scope: 'read write' }), 403, 'insufficient_scope'],
-    ['without any scope', () => forged({}, ['scope']), 403, 'insufficient_scope'],
+    ['with a per_call mandate', () => forged({ use: 'per_call', aud: ['calendar'] }), [401, 'invalid_token']],
+    ['with a per_call mandate for the issuer', () => forged({ use: 'per_call' }), [401, 'invalid_token']],
+    ['with a mandate for somebody else', () => forged({ aud: ['https://elsewhere.example'] }), [401, 'invalid_token']],
+    ['with a mandate of another issuer', () => forged({ iss: 'https://elsewhere.example' }), [401, 'invalid_token']],
+    ['with what the Gateway sends to an upstream', () => forged({ via: 'gateway' }), [401, 'invalid_token']],
+    ['with a mandate bound to a key', () => forged({ cnf: { jkt: 'a'.repeat(43) } }), [401, 'invalid_token']],
+    ['with a life longer than the cap', () => forged({ exp: seconds() + 100_000 }), [401, 'invalid_token']],
+    ['without agent:lifecycle', () => world.mandate({ scope: 'read write' }), [403, 'insufficient_scope']],
+    ['without any scope', () => forged({}, ['scope']), [403, 'insufficient_scope']],
   ];
 
-  it.each(cases)('%s is refused', async (_name, token, status, reason) => {
-    expect(await ask(await token())).toEqual(refusedWith(status, reason));
+  it.each(cases)('%s is refused', async (_name, token, refusal) => {
+    expect(await ask(await token())).toEqual(refusedWith(...refusal));
   });
 
   it('with a genuine forger’s mandate is answered, so that the refusals above are about their one change', async () => {

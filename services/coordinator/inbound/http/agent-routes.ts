@@ -10,7 +10,7 @@ import {
   StartSessionRequestSchema,
 } from '#gen/caracal/coordinator/v1/coordinator_pb';
 import { fail } from '#mesh/failure';
-import { readEnd, readGet, readList, readStart } from '../requests.ts';
+import { readEnd, readGet, readList, readStart } from '../rpc/requests.ts';
 import { addJsonRoute, type JsonRoutesOptions } from './json-call.ts';
 import { keyOf, mostSeconds, pageFields, waitFields } from './json-fields.ts';
 import { agentView, barrierView, capabilityPrefix, mandateView } from './json-views.ts';

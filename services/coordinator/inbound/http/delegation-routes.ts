@@ -11,7 +11,7 @@ import {
 import { fail } from '#mesh/failure';
 import type { ApplicationId } from '#mesh/ids';
 import { parseFields } from '#mesh/rpc';
-import { readCreate, readGet, readList, readRevoke } from '../requests.ts';
+import { readCreate, readGet, readList, readRevoke } from '../rpc/requests.ts';
 import { addJsonRoute, type JsonRoutesOptions } from './json-call.ts';
 import { keyOf, mostSeconds, pageFields, waitFields } from './json-fields.ts';
 import { barrierView, edgeView, mandateView } from './json-views.ts';

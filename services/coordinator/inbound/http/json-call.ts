@@ -8,8 +8,8 @@ import type { ZoneId } from '#mesh/ids';
 import { fail } from '#mesh/failure';
 import type { VerifiedMandate } from '#mesh/mandate';
 import type { Caller, MandateCaller } from '../../domain/caller.ts';
-import type { CoordinatorFlows, Facts } from '../bound-flows.ts';
-import { type AuthorizedCaller, callerFor, mandateCallerFor } from '../callers.ts';
+import type { CoordinatorFlows, Facts } from '../rpc/bound-flows.ts';
+import { type AuthorizedCaller, callerFor, mandateCallerFor } from '../rpc/callers.ts';
 
 export interface JsonRoutesOptions {
   readonly flows: CoordinatorFlows;

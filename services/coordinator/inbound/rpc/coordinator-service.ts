@@ -3,18 +3,9 @@ import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { CoordinatorService } from '#gen/caracal/coordinator/v1/coordinator_pb';
 import { callerOf, callFactsOf } from '#mesh/rpc';
 import type { VerifiedMandate } from '#mesh/mandate';
-import type { CoordinatorFlows, Facts } from '../bound-flows.ts';
-import { callerFor, mandateCallerFor } from '../callers.ts';
-import {
-  barrierWaitMs,
-  readCreate,
-  readEnd,
-  readGet,
-  readList,
-  readRenew,
-  readRevoke,
-  readStart,
-} from '../requests.ts';
+import type { CoordinatorFlows, Facts } from './bound-flows.ts';
+import { callerFor, mandateCallerFor } from './callers.ts';
+import { barrierWaitMs, readCreate, readEnd, readGet, readList, readRenew, readRevoke, readStart } from './requests.ts';
 import { barrierMessage, edgeMessage, mandateMessage, sessionMessage } from './answers.ts';
 
 export interface CoordinatorServiceOptions {

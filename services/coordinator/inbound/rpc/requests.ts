@@ -11,11 +11,11 @@ import type {
 import { SessionKind, SessionState as WireState } from '#gen/caracal/coordinator/v1/coordinator_pb';
 import type { AgentSessionId, ApplicationId, EdgeId, ZoneId } from '#mesh/ids';
 import { type FieldReader, parseFields } from '#mesh/rpc';
-import type { SessionState } from '../domain/agent-session.ts';
-import { maxHopsCap } from '../domain/delegation-graph.ts';
-import type { CreateDelegation } from '../flows/create-delegation.ts';
-import type { RenewMandate } from '../flows/renew-session-mandate.ts';
-import type { StartSession } from '../flows/start-session.ts';
+import type { SessionState } from '../../domain/agent-session.ts';
+import { maxHopsCap } from '../../domain/delegation-graph.ts';
+import type { CreateDelegation } from '../../flows/create-delegation.ts';
+import type { RenewMandate } from '../../flows/renew-session-mandate.ts';
+import type { StartSession } from '../../flows/start-session.ts';
 
 /** A day: longer work renews, so that nothing forgotten lives on. */
 const maxTtlSeconds = 86_400;

@@ -1,13 +1,13 @@
 // The flows as inbound calls them: bound to their dependencies by the wiring.
 import type { AgentSessionId } from '#mesh/ids';
-import type { AgentSession, SessionState } from '../domain/agent-session.ts';
-import type { Caller, MandateCaller } from '../domain/caller.ts';
-import type { DelegationEdge } from '../domain/delegation-graph.ts';
-import type { CreateDelegation, CreatedDelegation } from '../flows/create-delegation.ts';
-import type { EndedSessions, EndSession } from '../flows/end-session.ts';
-import type { RenewMandate } from '../flows/renew-session-mandate.ts';
-import type { RevokeDelegation, RevokedEdges } from '../flows/revoke-delegation.ts';
-import type { StartedSession, StartSession } from '../flows/start-session.ts';
+import type { AgentSession, SessionState } from '../../domain/agent-session.ts';
+import type { Caller, MandateCaller } from '../../domain/caller.ts';
+import type { DelegationEdge } from '../../domain/delegation-graph.ts';
+import type { CreateDelegation, CreatedDelegation } from '../../flows/create-delegation.ts';
+import type { EndedSessions, EndSession } from '../../flows/end-session.ts';
+import type { RenewMandate } from '../../flows/renew-session-mandate.ts';
+import type { RevokeDelegation, RevokedEdges } from '../../flows/revoke-delegation.ts';
+import type { StartedSession, StartSession } from '../../flows/start-session.ts';
 
 /** Facts of a call that flows carry into log and ledger. */
 export interface Facts {

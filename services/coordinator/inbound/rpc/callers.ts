@@ -4,7 +4,7 @@ import { fail } from '#mesh/failure';
 import type { AgentSessionId, ApplicationId, ZoneId } from '#mesh/ids';
 import { mandateAnchors, refuseMandate, type VerifiedMandate } from '#mesh/mandate';
 import type { Caller as Authorized } from '#mesh/identity';
-import type { Caller, MandateCaller } from '../domain/caller.ts';
+import type { Caller, MandateCaller } from '../../domain/caller.ts';
 
 /** Whoever got past the gate, however the call came in. */
 export type AuthorizedCaller = Authorized<VerifiedMandate>;
