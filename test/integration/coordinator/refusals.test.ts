@@ -49,8 +49,7 @@ describe('a caller', () => {
     [
       'with a mandate of the future',
       () => forged({ iat: seconds() + 600, exp: seconds() + 900 }),
-      401,
-      'invalid_token',
+      [401, 'invalid_token'],
     ],
     ['with a per_call mandate', () => forged({ use: 'per_call', aud: ['calendar'] }), [401, 'invalid_token']],
     ['with a per_call mandate for the issuer', () => forged({ use: 'per_call' }), [401, 'invalid_token']],
