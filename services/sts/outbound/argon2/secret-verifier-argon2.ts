@@ -4,6 +4,7 @@ import { argon2, randomBytes } from 'node:crypto';
 import { constantTimeEqual, hmacSha256Hex, lengthPrefixed } from '#mesh/canonical';
 import { fail } from '#mesh/failure';
 import { LRUCache } from 'lru-cache';
+import { createZoneTurns } from '../../domain/zone-turns.ts';
 import type { SecretClaim, SecretVerifier } from '../../ports/secret-verifier.ts';
 
 /** authority.md "Token endpoint": t=3, 64 MiB, p=2, 16-byte salt, 32-byte output. */
@@ -48,54 +49,19 @@ export function parseStoredHash(stored: string | undefined): { salt: Buffer; has
   return salt.length === saltBytes && hash.length === outputBytes ? { salt, hash } : undefined;
 }
 
-interface Waiter {
-  readonly zoneId: string;
-  readonly start: () => void;
-}
-
-/** Slots handed out in turn by zone, so that a flood in one zone leaves the others their turn. */
+/** Runs the work when the zone has its turn; `rate_limited` when too many wait. */
 function createLine(options: SecretVerifierOptions): <T>(zoneId: string, work: () => Promise<T>) => Promise<T> {
-  const waiting = new Map<string, Waiter[]>();
-  let waitingCount = 0;
-  let running = 0;
-
-  /** Hands the slot on, so that nobody can take it in between; false when nobody waits. */
-  function handOn(): boolean {
-    const next = waiting.entries().next();
-    if (next.done) return false;
-    const [zoneId, line] = next.value;
-    const waiter = line.shift();
-    // The zone goes to the back of the round, or out of it.
-    waiting.delete(zoneId);
-    if (line.length > 0) waiting.set(zoneId, line);
-    if (!waiter) return false;
-    waitingCount -= 1;
-    waiter.start();
-    return true;
-  }
-
-  async function slot(zoneId: string): Promise<void> {
-    if (running < options.concurrency) {
-      running += 1;
-      return;
-    }
-    const line = waiting.get(zoneId) ?? [];
-    if (waitingCount >= options.maxWaiting || line.length >= options.maxWaitingPerZone) {
+  const { concurrency, maxWaiting, maxWaitingPerZone } = options;
+  const turns = createZoneTurns({ places: concurrency, perZone: concurrency, maxWaiting, maxWaitingPerZone });
+  return async (zoneId, work) => {
+    const leave = await turns.enter(zoneId);
+    if (!leave) {
       throw fail('rate_limited', { retryAfterMs: 1000, privateDetail: 'too many secret derivations waiting' });
     }
-    waitingCount += 1;
-    await new Promise<void>((resolve) => {
-      line.push({ zoneId, start: resolve });
-      waiting.set(zoneId, line);
-    });
-  }
-
-  return async (zoneId, work) => {
-    await slot(zoneId);
     try {
       return await work();
     } finally {
-      if (!handOn()) running -= 1;
+      leave();
     }
   };
 }

@@ -19,6 +19,8 @@ export interface OpaReply {
 
 export interface OpaClient extends AsyncDisposable {
   readonly url: string;
+  /** Calls it carries at once. */
+  readonly connections: number;
   /** Throws OpaAway, with `timedOut` when the time limit ended it. */
   call(request: OpaCall): Promise<OpaReply>;
 }
@@ -52,10 +54,11 @@ function parseBody(text: string): JsonValue {
 
 /** A client for one OPA. Connections are kept alive; redirects are never followed. */
 export function createOpaClient(options: OpaClientOptions): OpaClient {
+  const { connections = defaultConnections } = options;
   const base = new URL(options.url);
   const prefix = base.pathname.replace(/\/$/, '');
   const pool = new Pool(base.origin, {
-    connections: options.connections ?? defaultConnections,
+    connections,
     pipelining: 1,
     // Each call has a time limit of its own, from its beginning.
     headersTimeout: 0,
@@ -64,6 +67,7 @@ export function createOpaClient(options: OpaClientOptions): OpaClient {
   const authorization = options.token === undefined ? [] : ['authorization', `Bearer ${options.token}`];
   return {
     url: options.url,
+    connections,
     async call({ method, path, body, contentType, timeoutMs }) {
       const headers = [...authorization];
       if (body !== undefined) headers.push('content-type', contentType ?? 'application/json');

@@ -6,6 +6,8 @@ import { Failure, fail } from '#mesh/failure';
 import type { JsonObject, JsonValue } from '#mesh/failure';
 import { loadedDigest, packagePath } from '../../domain/policy-set.ts';
 import type { PolicySetVersion, PolicySource } from '../../domain/policy-set.ts';
+import { createZoneTurns } from '../../domain/zone-turns.ts';
+import type { ZoneTurns } from '../../domain/zone-turns.ts';
 import type { Evaluation, PolicyEngine, VersionProblem } from '../../ports/policy-engine.ts';
 import { OpaAway, isJsonObject } from './opa-client.ts';
 import type { OpaClient } from './opa-client.ts';
@@ -25,7 +27,14 @@ export interface PolicyEngineOpaOptions {
 interface Endpoint {
   readonly client: OpaClient;
   readonly loader: SetLoader;
+  readonly turns: ZoneTurns;
 }
+
+/** A zone whose policies are slow leaves a quarter of the connections to the others, who then wait for none. */
+const zoneShare = 0.75;
+/** Everything that one process has under way stays far below; whoever waits longer than the time limit is denied. */
+const maxWaiting = 16_384;
+const maxWaitingPerZone = 1024;
 
 type Asked = { readonly kind: 'not_loaded' } | Evaluation;
 
@@ -96,6 +105,25 @@ async function loadInto(
   }
 }
 
+/** Asks when the zone has its turn; waiting counts towards the time limit. */
+async function askInTurn(
+  { client, turns }: Endpoint,
+  set: ModuleSet,
+  about: { inputJson: string; timeoutMs: number },
+): Promise<Asked> {
+  const startedAtMs = performance.now();
+  const entered = turns.enter(set.zoneId);
+  if (entered === undefined) return { kind: 'failed', status: 'policy_unavailable' };
+  const leave = typeof entered === 'function' ? entered : await entered;
+  try {
+    const timeoutMs = about.timeoutMs - Math.floor(performance.now() - startedAtMs);
+    if (timeoutMs <= 0) return { kind: 'failed', status: 'timeout' };
+    return await askOnce(client, set, { ...about, timeoutMs });
+  } finally {
+    leave();
+  }
+}
+
 async function evaluateAt(
   options: PolicyEngineOpaOptions,
   endpoint: Endpoint,
@@ -104,11 +132,11 @@ async function evaluateAt(
   const { set, inputJson } = about;
   const { timeoutMs } = options;
   endpoint.loader.touch(set);
-  const first = await askOnce(endpoint.client, set, { inputJson, timeoutMs });
+  const first = await askInTurn(endpoint, set, { inputJson, timeoutMs });
   if (first.kind !== 'not_loaded') return first;
   const failed = await loadInto(endpoint, set, options.onLoad);
   if (failed) return failed;
-  const second = await askOnce(endpoint.client, set, { inputJson, timeoutMs });
+  const second = await askInTurn(endpoint, set, { inputJson, timeoutMs });
   return second.kind === 'not_loaded' ? { kind: 'failed', status: 'undefined' } : second;
 }
 
@@ -141,6 +169,12 @@ export function createPolicyEngineOpa(options: PolicyEngineOpaOptions): PolicyEn
   const endpoints: readonly Endpoint[] = options.clients.map((client) => ({
     client,
     loader: createSetLoader(client, options.maxLoadedSets),
+    turns: createZoneTurns({
+      places: client.connections,
+      perZone: Math.max(1, Math.floor(client.connections * zoneShare)),
+      maxWaiting,
+      maxWaitingPerZone,
+    }),
   }));
   const sets = new WeakMap<PolicySetVersion, ModuleSet>();
 
