@@ -5,6 +5,7 @@ import type { FailureReason } from '#mesh/failure';
 import { parseMandate } from '#mesh/mandate';
 import type { AgentSession } from '../../domain/agent-session.ts';
 import { formatSecret } from '../../domain/client-secret.ts';
+import type { MemoryWorld } from '../../outbound/memory/directory-memory.ts';
 import { policyAnswer } from '../../outbound/memory/judging-memory.ts';
 import { createMemoryPorts } from '../../outbound/memory/ports-memory.ts';
 import type { MemoryOptions } from '../../outbound/memory/ports-memory.ts';
@@ -61,6 +62,28 @@ function session(applicationId: string, zoneId: string): AgentSession {
   };
 }
 
+/** Sessions of these names and owners, and an edge from each to the next: e1, e2… */
+function pathThrough(world: MemoryWorld, names: readonly string[], owners: readonly string[]): void {
+  const at = (list: readonly string[], index: number): string => list[index] ?? '';
+  const zoneId = [...world.zones.keys()][0] ?? '';
+  for (const [index, id] of names.entries()) world.sessions.set(id, { ...session(at(owners, index), zoneId), id });
+  for (let index = 0; index + 1 < names.length; index += 1) {
+    world.edges.set(`e${index + 1}`, {
+      id: `e${index + 1}`,
+      parentEdgeId: index === 0 ? undefined : `e${index}`,
+      sourceSessionId: at(names, index),
+      targetSessionId: at(names, index + 1),
+      issuerApplicationId: at(owners, index),
+      receiverApplicationId: at(owners, index + 1),
+      scopes: ['read'],
+      resources: ['a'],
+      maxHops: 3 - index,
+      expiresAtMs: Date.UTC(2027, 0, 1),
+      state: 'active',
+    });
+  }
+}
+
 describe('an exchange', () => {
   it('refuses what ends while policy is being asked', async () => {
     const ends = ['agent_session', 'application', 'zone', 'zone_key', 'subject'] as const;
@@ -100,25 +123,7 @@ describe('an exchange', () => {
     const [first, second] = [world.addApplication().application, world.addApplication().application];
     const names = ['root', 'middle', 'leaf'] as const;
     const owners = [first.id, second.id, world.application.id];
-    for (const [index, id] of names.entries()) {
-      const own = session(owners[index] ?? '', world.zone.id);
-      world.world.sessions.set(id, { ...own, id });
-    }
-    for (const [index, id] of (['e1', 'e2'] as const).entries()) {
-      world.world.edges.set(id, {
-        id,
-        parentEdgeId: index === 0 ? undefined : 'e1',
-        sourceSessionId: names[index] ?? '',
-        targetSessionId: names[index + 1] ?? '',
-        issuerApplicationId: owners[index] ?? '',
-        receiverApplicationId: owners[index + 1] ?? '',
-        scopes: ['read'],
-        resources: ['a'],
-        maxHops: 3 - index,
-        expiresAtMs: Date.UTC(2027, 0, 1),
-        state: 'active',
-      });
-    }
+    pathThrough(world.world, names, owners);
     const mint = async (): Promise<TokenGrant> => world.exchange({ agentSessionId: 'leaf', delegationEdgeId: 'e2' });
     expect((await mint()).scopes).toEqual(['read']);
     const now = world.ports.clock.now();
