@@ -119,7 +119,8 @@ export class Follower {
       return this.#ignore('old_heartbeat');
     }
     this.#newestBeat = beat;
-    clock.observe(beat.databaseTimeMs, issuedAt);
+    // It was written before it came, perhaps long before: it shows that our time is behind, never that it is ahead.
+    if (beat.databaseTimeMs > clock.now()) clock.observe(beat.databaseTimeMs, clock.monotonic());
     const ageMs = Math.max(0, clock.now() - beat.databaseTimeMs);
     if (ageMs < SILENCE_MS) this.#lastBeatAt = clock.monotonic();
     if (this.#held?.incarnation !== beat.incarnation) {
