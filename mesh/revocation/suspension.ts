@@ -2,18 +2,19 @@
 // the wall clock looks the same and costs one confirmation.
 import type { DisciplinedClock } from '#mesh/time';
 
-// Slewing moves a clock by at most half a millisecond a second; a correction the installation's clock holds back is 1 s.
-const NOTICEABLE_MS = 1_500;
+// A lease leaves a tenth of the staleness limit, at the least 250 ms, between its end and the moment others rely on it.
+// Between two looks slewing parts the clocks by microseconds; a step of the wall clock by more than this is rare.
+const NOTICEABLE_MS = 200;
 
-/** Answers true once for each time the two clocks parted since it was last asked. */
+/** Answers true once for each time the two clocks parted since it was last asked; meant to be asked several times a second. */
 export function createSuspensionWatch(clock: DisciplinedClock): () => boolean {
   // The host's wall clock, whatever the database said about it.
   const drift = (): number => clock.now() - clock.offsetMs() - clock.monotonic();
   let known = drift();
   return () => {
     const current = drift();
-    if (Math.abs(current - known) < NOTICEABLE_MS) return false;
+    const moved = Math.abs(current - known);
     known = current;
-    return true;
+    return moved >= NOTICEABLE_MS;
   };
 }
