@@ -1,6 +1,7 @@
 // What a run found, as JSON for comparison and as a table for people.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Ingestion } from './ingestion.ts';
 import type { LoadResult } from './load.ts';
 import type { CostlyPlace } from './profile.ts';
 
@@ -18,11 +19,14 @@ export interface BenchReport {
   readonly takenAt: string;
   readonly machine: { readonly cores: number; readonly model: string; readonly node: string };
   readonly secondsEach: number;
-  /** The median of the rounds for each measure. */
+  readonly rounds: number;
+  /** The round of median rate for each measure. */
   readonly measures: readonly Measure[];
+  /** Medians of what each round says beside its own bare proxy, like the next. */
   readonly ratios: Readonly<Record<string, number>>;
   /** Milliseconds added to the bare proxy on one connection. */
   readonly addedLatencyMs: { readonly p50: number; readonly p99: number };
+  readonly ingestion: Ingestion;
   readonly profiles: Readonly<Record<string, readonly CostlyPlace[]>>;
 }
 
@@ -38,7 +42,6 @@ const one = (value: number): string => value.toFixed(1);
 const two = (value: number): string => value.toFixed(2);
 
 function measureRow({ name, connections, load, cores, ledgerLag }: Measure): string[] {
-  const used = Object.entries(cores).filter(([, value]) => value >= 0.02);
   return [
     name,
     String(connections),
@@ -46,9 +49,15 @@ function measureRow({ name, connections, load, cores, ledgerLag }: Measure): str
     two(load.p50Ms),
     two(load.p90Ms),
     two(load.p99Ms),
-    used.map(([part, value]) => `${part} ${two(value)} (${Math.round((value * 1e6) / load.perSecond)})`).join(', '),
+    coresText(cores, load.perSecond),
     ledgerLag === null ? '' : `${ledgerLag.before} → ${ledgerLag.after}`,
   ];
+}
+
+/** Cores used by each part, and the microseconds of CPU that one of so many a second cost it. */
+function coresText(cores: Readonly<Record<string, number>>, perSecond: number): string {
+  const used = Object.entries(cores).filter(([, value]) => value >= 0.02);
+  return used.map(([part, value]) => `${part} ${two(value)} (${Math.round((value * 1e6) / perSecond)})`).join(', ');
 }
 
 const heads = [
@@ -69,10 +78,11 @@ export function plainTable(report: BenchReport): string {
   return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')).join('\n');
 }
 
-export function conclusions({ ratios, addedLatencyMs, profiles }: BenchReport): string[] {
+export function conclusions({ ratios, addedLatencyMs, ingestion, profiles }: BenchReport): string[] {
   return [
     ...Object.entries(ratios).map(([name, value]) => `${name}: ${two(value)}`),
-    `added on one connection: p50 ${one(addedLatencyMs.p50)} ms, p99 ${one(addedLatencyMs.p99)} ms`,
+    `added on one connection: p50 ${two(addedLatencyMs.p50)} ms, p99 ${two(addedLatencyMs.p99)} ms`,
+    `audit took ${Math.round(ingestion.perSecond)} of ${ingestion.events} waiting events a second (${coresText(ingestion.cores, ingestion.perSecond)})`,
     ...Object.entries(profiles).flatMap(([part, places]) => [
       `largest costs of ${part}:`,
       ...places.slice(0, 3).map(({ place, share }) => `  ${one(share * 100)} %  ${place}`),
@@ -85,7 +95,7 @@ function markdown(report: BenchReport): string {
   return [
     '# A governed call',
     '',
-    `Taken ${report.takenAt} on ${report.machine.cores} cores (${report.machine.model}), Node ${report.machine.node}, with load generator, upstream, Postgres, Redis and OPA on the same machine; ${report.secondsEach} s a round, medians. Reproduce: \`npm run bench\`.`,
+    `Taken ${report.takenAt} on ${report.machine.cores} cores (${report.machine.model}), Node ${report.machine.node}, with load generator, upstream, Postgres, Redis and OPA on the same machine; ${report.rounds} rounds of ${report.secondsEach} s, medians. Reproduce: \`npm run bench\`.`,
     '',
     row(heads),
     row(heads.map(() => '---')),

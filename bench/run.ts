@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { coresUsed, cpuSeconds } from './cpu.ts';
 import type { GovernedPlace } from './governed-zone.ts';
+import { measureIngestion } from './ingestion.ts';
 import { type LedgerLag, watchLedgerLag } from './ledger-lag.ts';
 import { type LoadResult, runLoad } from './load.ts';
 import { type CostlyPlace, profileProcess } from './profile.ts';
@@ -69,8 +70,17 @@ export async function runBench(options: BenchOptions): Promise<BenchReport> {
     }
     rounds.push(measures);
   }
-  const measures = targets.map((_, at) => median(rounds.flatMap((round) => round[at] ?? [])));
-  return summary(bench, measures, options.profile ? await profiles(bench, targets) : {});
+  options.say('ingestion of events');
+  return {
+    takenAt: new Date().toISOString(),
+    machine: machine(),
+    secondsEach: options.seconds,
+    rounds: options.rounds,
+    measures: targets.map((_, at) => middle(rounds.flatMap((round) => round[at] ?? []))),
+    ...compare(rounds),
+    ingestion: await measureIngestion({ ...bench, leaveEvents: () => loadReused(bench, targets) }),
+    profiles: options.profile ? await profiles(bench, targets) : {},
+  };
 }
 
 interface Started {
@@ -142,11 +152,16 @@ async function untilCaughtUp(lag: LedgerLag): Promise<void> {
   for (let attempt = 0; attempt < 600 && (await lag.read()) > 0; attempt += 1) await sleep(100);
 }
 
-function median(measures: readonly Measure[]): Measure {
+function middle(measures: readonly Measure[]): Measure {
   const sorted = measures.toSorted((a, b) => a.load.perSecond - b.load.perSecond);
-  const middle = sorted[Math.floor(sorted.length / 2)];
-  if (middle === undefined) throw new Error('nothing was measured');
-  return middle;
+  const found = sorted[Math.floor(sorted.length / 2)];
+  if (found === undefined) throw new Error('nothing was measured');
+  return found;
+}
+
+async function loadReused({ ca, seconds }: Bench, targets: readonly Target[]): Promise<void> {
+  const target = targets.find(({ name }) => name === 'governed, verdict reused');
+  if (target !== undefined) await runLoad({ host: '127.0.0.1', ca, seconds, warmUpSeconds: 0, ...target });
 }
 
 async function profiles(bench: Bench, targets: readonly Target[]): Promise<Record<string, CostlyPlace[]>> {
@@ -169,26 +184,34 @@ async function profiles(bench: Bench, targets: readonly Target[]): Promise<Recor
   return found;
 }
 
-function summary({ seconds }: Bench, measures: readonly Measure[], found: Record<string, CostlyPlace[]>): BenchReport {
-  const byName = (name: string): LoadResult => {
-    const measured = measures.find((each) => each.name === name);
-    if (measured === undefined) throw new Error(`${name} was not measured`);
-    return measured.load;
-  };
-  const bare = byName('bare proxy');
-  const alone = byName('bare proxy, one connection');
-  const added = byName('governed, verdict reused, one connection');
-  const [cpu] = cpus();
+const median = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+
+/** What governing costs beside the bare proxy of the same round: neighbours of a shared machine change between rounds. */
+function compare(rounds: readonly (readonly Measure[])[]): Pick<BenchReport, 'ratios' | 'addedLatencyMs'> {
+  const over = (compareRound: (byName: (name: string) => LoadResult) => number): number =>
+    median(
+      rounds.map((round) =>
+        compareRound((name) => {
+          const measured = round.find((each) => each.name === name);
+          if (measured === undefined) throw new Error(`${name} was not measured`);
+          return measured.load;
+        }),
+      ),
+    );
+  const share = (name: string): number => over((of) => of(name).perSecond / of('bare proxy').perSecond);
+  const added = (at: 'p50Ms' | 'p99Ms'): number =>
+    over((of) => of('governed, verdict reused, one connection')[at] - of('bare proxy, one connection')[at]);
   return {
-    takenAt: new Date().toISOString(),
-    machine: { cores: cpus().length, model: cpu?.model ?? 'unknown', node: process.version },
-    secondsEach: seconds,
-    measures,
     ratios: {
-      'verdict reused / bare proxy': byName('governed, verdict reused').perSecond / bare.perSecond,
-      'decided each time / bare proxy': byName('governed, decided each time').perSecond / bare.perSecond,
+      'verdict reused / bare proxy': share('governed, verdict reused'),
+      'decided each time / bare proxy': share('governed, decided each time'),
     },
-    addedLatencyMs: { p50: added.p50Ms - alone.p50Ms, p99: added.p99Ms - alone.p99Ms },
-    profiles: found,
+    addedLatencyMs: { p50: added('p50Ms'), p99: added('p99Ms') },
   };
+}
+
+function machine(): BenchReport['machine'] {
+  const [cpu] = cpus();
+  return { cores: cpus().length, model: cpu?.model ?? 'unknown', node: process.version };
 }

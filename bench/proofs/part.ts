@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { readFileSync } from 'node:fs';
 import { signalProcess } from '../../dev/components/child-process.ts';
 import type { OnSpawn, ProcessExit, StartedProcess } from '../../dev/components/child-process.ts';
+import { isRunning } from '../../dev/process-identity.mjs';
 
 export interface Part {
   readonly name: string;
@@ -17,6 +18,8 @@ export interface Part {
   exited(): Promise<ProcessExit>;
   /** Starts it again on its port with its data; resolves when it answers. */
   start(): Promise<void>;
+  /** Whether its process lives, ready or not. */
+  isRunning(): boolean;
   isReady(): Promise<boolean>;
   /** Everything its processes have written. */
   log(): string;
@@ -67,6 +70,7 @@ export async function startPart(options: PartOptions): Promise<Part> {
         }
       }
     },
+    isRunning: () => isRunning(current.process),
     isReady: async () => (await current.isReady?.().catch(() => false)) ?? true,
     log: () => readFileSync(options.logFile, 'utf8'),
   };

@@ -55,6 +55,7 @@ test('a short bench measures all of its targets, answers them all with 200 and w
     expect(load.requests).toBeGreaterThan(0);
     expect(ledgerLag === null).toBe(name.startsWith('bare'));
   }
+  expect(report.ingestion.perSecond).toBeGreaterThan(0);
   const file = writeReport(mkdtempSync(join(tmpdir(), 'bench-')), report);
   expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual(report);
   expect(plainTable(report)).toContain('governed, verdict reused');
