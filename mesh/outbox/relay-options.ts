@@ -2,7 +2,7 @@
 // are given the same things.
 import type { Logger, Metrics } from '#mesh/telemetry';
 import type { Database } from '#mesh/postgres';
-import type { Publisher, StreamFields } from '#mesh/redis';
+import type { MemoryWatch, Publisher, StreamFields } from '#mesh/redis';
 import type { Clock } from '#mesh/time';
 import type { ServiceName } from '#mesh/topology';
 import type { LedgerDraft } from './enqueue.ts';
@@ -23,6 +23,11 @@ export interface RelayOptions {
   readonly publisher: Publisher;
   /** Of AUDIT_STREAM_URL; `publisher` when left out. */
   readonly ledgerPublisher?: Publisher | undefined;
+  /**
+   * Tells when the ledger's Redis has forgotten what it had taken: what the ledger does not have is then published again, and
+   * once at the start for losses that nobody saw. Without it Redis is taken at its word.
+   */
+  readonly ledgerMemory?: Pick<MemoryWatch, 'onLoss'> | undefined;
   /** Builds and signs an event: #mesh/trail's buildAuditEvent, signAuditEvent and auditStreamFields. */
   readonly ledgerFields: (draft: LedgerDraft, origin: LedgerOrigin) => StreamFields;
   /** Milliseconds between looks when nothing wakes the relay (OUTBOX_POLL_MS). */

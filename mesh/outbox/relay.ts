@@ -32,12 +32,17 @@ export function createRelay(options: RelayOptions): Relay {
   };
   let running: Promise<unknown> | undefined;
   let listening: AsyncDisposable | undefined;
+  const again = { isDue: options.ledgerMemory !== undefined };
+  options.ledgerMemory?.onLoss(() => {
+    again.isDue = true;
+    claimed.wake();
+  });
   return {
     start() {
       if (running !== undefined) return;
       listening = options.database.listen(`caracal_outbox_${options.service}`, wake);
       running = Promise.all([
-        runClaimedRelay({ options, metrics, wakeUp: claimed, stop: stop.signal }),
+        runClaimedRelay({ options, metrics, wakeUp: claimed, again, stop: stop.signal }),
         runNumberedRelay({ options, metrics, wakeUp: numbered, stop: stop.signal }),
         keepHouse(options, metrics, stop.signal),
       ]);
@@ -56,20 +61,24 @@ interface ClaimedRelay {
   readonly options: RelayOptions;
   readonly metrics: RelayMetrics;
   readonly wakeUp: WakeUp;
+  /** Whether what the ledger lacks must be published again. */
+  readonly again: { isDue: boolean };
   readonly stop: AbortSignal;
 }
 
-async function runClaimedRelay({ options, metrics, wakeUp, stop }: ClaimedRelay): Promise<void> {
-  while (!stop.aborted) {
-    const pauseMs = await drainClaimed(options, metrics, stop);
-    await wakeUp.wait(pauseMs, stop);
+async function runClaimedRelay(relay: ClaimedRelay): Promise<void> {
+  while (!relay.stop.aborted) {
+    const pauseMs = await drainClaimed(relay);
+    await relay.wakeUp.wait(pauseMs, relay.stop);
   }
 }
 
 /** Publishes until nothing is left or nothing goes; how long to wait then. */
-async function drainClaimed(options: RelayOptions, metrics: RelayMetrics, stop: AbortSignal): Promise<number> {
+async function drainClaimed({ options, metrics, again, stop }: ClaimedRelay): Promise<number> {
   try {
     while (!stop.aborted) {
+      // Between two batches: what this replica has published but not settled would be missed.
+      if (again.isDue) await publishAgain(options, again);
       const outcome = await relayBatch(options, metrics);
       if (outcome === 'empty') break;
       if (outcome === 'away') {
@@ -82,6 +91,19 @@ async function drainClaimed(options: RelayOptions, metrics: RelayMetrics, stop: 
     logFault(options, error, 'the relay could not work');
     await options.clock.sleep(faultPauseMs, stop).catch(() => {});
     return 0;
+  }
+}
+
+async function publishAgain({ database, service, logger }: RelayOptions, again: { isDue: boolean }): Promise<void> {
+  // Before the statement, so that a loss that is noticed meanwhile is not forgotten.
+  again.isDue = false;
+  try {
+    const [row] = await database.query<{ count: number }>(`SELECT ${service}.outbox_publish_again() AS count`);
+    const count = row?.count ?? 0;
+    if (count > 0) logger.warn({ count }, 'events that the ledger does not have are published again');
+  } catch (error) {
+    again.isDue = true;
+    throw error;
   }
 }
 

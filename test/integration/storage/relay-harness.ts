@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { Redis } from 'ioredis';
 import type { JsonObject } from '#mesh/failure';
-import { createRelay, type Relay } from '#mesh/outbox';
+import { createRelay, type Relay, type RelayOptions } from '#mesh/outbox';
 import type { Database } from '#mesh/postgres';
 import {
   createPublisher,
@@ -82,12 +82,20 @@ async function publishAs(
 /** A started relay with a small batch, which looks by itself every 50 ms unless told otherwise. */
 export function startRelay(
   service: ServiceName,
-  parts: { database: Database; publisher: Publisher; pollMs?: number; maxAttempts?: number; batchSize?: number },
+  parts: {
+    database: Database;
+    publisher: Publisher;
+    pollMs?: number;
+    maxAttempts?: number;
+    batchSize?: number;
+    ledgerMemory?: RelayOptions['ledgerMemory'];
+  },
 ): Relay {
   const relay = createRelay({
     service,
     database: parts.database,
     publisher: parts.publisher,
+    ledgerMemory: parts.ledgerMemory,
     ledgerFields: (draft, origin) => ({
       id: origin.id,
       data: JSON.stringify({ draft, origin }),

@@ -225,6 +225,62 @@ describe('entries that are not numbered', () => {
   });
 });
 
+describe('events of the ledger', () => {
+  const write = async (count: number): Promise<void> => {
+    const draft = { zoneId: zone, eventType: 'session.started', requestId: 'r' };
+    for (let at = 0; at < count; at += 1) await coordinator.inZone(zone, (tx) => enqueueAuditEvent(tx, draft));
+  };
+  const seqs = async (): Promise<number[]> =>
+    (await redis.entries(ledger))
+      .map((fields) => Number((dataOf(fields)['origin'] as JsonObject)['producerSeq']))
+      .toSorted((a, b) => a - b);
+  const cover = async (seq: number): Promise<unknown> =>
+    asAdministrator(
+      `INSERT INTO audit.producer_watermarks (producer, incarnation, seq, arrived)
+       VALUES ('coordinator/outbox', 'outbox', $1::bigint, int8multirange(int8range(1, $1::bigint + 1)))`,
+      [seq],
+    );
+
+  test('that Redis took and forgot before the ledger had them are published again, and no others', async () => {
+    const losses: (() => void)[] = [];
+    const ledgerMemory = { onLoss: (listener: () => void) => (losses.push(listener), () => undefined) };
+    await using _relay = startRelay('coordinator', { database: coordinator, publisher: redis.publisher, ledgerMemory });
+    await write(5);
+    await vi.waitFor(async () => expect(await seqs()).toEqual([1, 2, 3, 4, 5]), generous);
+    await cover(3);
+    await redis.clear();
+    for (const lost of losses) lost();
+    await vi.waitFor(async () => expect(await seqs()).toEqual([4, 5]), generous);
+  });
+
+  test('that Redis forgot while no relay was there to see it are published again by the next one', async () => {
+    const ledgerMemory = { onLoss: () => () => undefined };
+    {
+      await using _first = startRelay('coordinator', {
+        database: coordinator,
+        publisher: redis.publisher,
+        ledgerMemory,
+      });
+      await write(2);
+      await vi.waitFor(async () => expect(await seqs()).toEqual([1, 2]), generous);
+    }
+    await redis.clear();
+    await using _next = startRelay('coordinator', { database: coordinator, publisher: redis.publisher, ledgerMemory });
+    await vi.waitFor(async () => expect(await seqs()).toEqual([1, 2]), generous);
+  });
+
+  test('stay in the outbox, however old, until the ledger has them', async () => {
+    await using _relay = startRelay('coordinator', { database: coordinator, publisher: redis.publisher });
+    await write(4);
+    const open = 'SELECT count(*) AS open FROM coordinator.outbox WHERE published_at IS NULL';
+    await vi.waitFor(async () => expect(await asAdministrator(open)).toEqual([{ open: '0' }]), generous);
+    await asAdministrator("UPDATE coordinator.outbox SET published_at = published_at - interval '2 days'");
+    await cover(3);
+    const purge = "SELECT coordinator.outbox_purge(interval '1 hour', 100) AS purged";
+    expect(await coordinator.query(purge)).toEqual([{ purged: 3 }]);
+  });
+});
+
 describe('numbered entries', () => {
   test('arrive in number order with their incarnation', async () => {
     await using _relay = startRelay('coordinator', { database: coordinator, publisher: redis.publisher });
