@@ -85,7 +85,7 @@ describe.each([
     if (away === 'paused') opa.signal('SIGCONT');
     else await opa.start();
     await bed.recovered();
-    await bed.settled();
+    await expect(bed.settled()).resolves.toBeUndefined();
   }, 120_000);
 });
 
@@ -165,9 +165,10 @@ describe('STS away', () => {
   });
 
   it('Gateway, ambient: the reusable verdict ends with its time', async () => {
-    await eventually('the end of the verdict', async () => {
+    const ended = eventually('the end of the verdict', async () => {
       return (await bed.call(bed.mandate, warm)).reason === 'sts_unavailable';
     });
+    await expect(ended).resolves.toBeUndefined();
   });
 
   it('everything works again, the mandate that was not spent too, and the barrier gives up the killed STS', async () => {
@@ -234,10 +235,11 @@ describe('Audit away', () => {
     await redis.config('SET', 'maxmemory', '0');
     await bed.installation.part('audit').start();
     await bed.recovered();
-    await bed.settled();
+    await expect(bed.settled()).resolves.toBeUndefined();
     const { audit, facts } = bed.zone;
     const { entries } = await audit.getTrace({ zoneId: facts.zoneId, requestId: lastInLedger });
-    expect(entries.map(({ event }) => event?.eventType).toSorted()).toEqual(['gateway.decision', 'gateway.outcome']);
+    const types = entries.map(({ event }) => event?.eventType);
+    expect(new Set(types)).toEqual(new Set(['gateway.decision', 'gateway.outcome']));
     expect(mandateOf(await bed.exchange({ resource: facts.resource, scope: 'reports:read' }))).not.toBe('');
   }, 120_000);
 });
