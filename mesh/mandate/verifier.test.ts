@@ -5,7 +5,7 @@ import { Failure } from '#mesh/failure';
 import { ManualClock } from '#mesh/time';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createMandateVerifier, encodeMandate, type MandateClaims } from './index.ts';
+import { createMandateVerifier, type KeySource, encodeMandate, type MandateClaims } from './index.ts';
 
 const key = testKey();
 const HEADER = JSON.stringify({ alg: 'ES256', kid: key.kid, typ: 'JWT' });
@@ -78,6 +78,31 @@ describe('a mandate that was signed by its zone', () => {
     expect(verifier.recall(token)).toBeUndefined();
     await verifier.verify(token);
     expect(keys.asked).toHaveLength(2);
+  });
+
+  it('is not remembered when its zone’s keys change while they are being looked up', async () => {
+    const { clock } = setUp();
+    const answer = Promise.withResolvers<undefined>();
+    const slow: KeySource = {
+      publicKey: async (zoneId, kid) => {
+        const found = await keySource([key]).publicKey(zoneId, kid);
+        await answer.promise;
+        return found;
+      },
+    };
+    const verifier = createMandateVerifier({ issuer: ISSUER, keys: slow, clock });
+    const token = encodeMandate(ambientClaims(), key);
+    for (const forget of [() => verifier.forgetZone(ZONE), () => verifier.forgetAll()]) {
+      const verified = verifier.verify(token);
+      forget();
+      answer.resolve(undefined);
+      await verified;
+      expect(verifier.recall(token)).toBeUndefined();
+    }
+    await verifier.verify(token);
+    expect(verifier.recall(token)).toBeDefined();
+    verifier.forgetAll();
+    expect(verifier.recall(token)).toBeUndefined();
   });
 
   it('is remembered no longer than it lives, leeway included', async () => {

@@ -22,8 +22,13 @@ export interface MandateVerifier {
   verify(token: string): Promise<VerifiedMandate>;
   /** The mandate if it was verified here before and has not expired; no promise, no cryptography. */
   recall(token: string): VerifiedMandate | undefined;
-  /** Forgets what was verified under a zone's keys; the next use is verified anew. */
+  /**
+   * Forgets what was verified under a zone's keys; the next use is verified anew. What is being verified now is not
+   * remembered, because its key may have been looked up before.
+   */
   forgetZone(zoneId: string): void;
+  /** The same for every zone. */
+  forgetAll(): void;
   readonly size: number;
 }
 
@@ -45,6 +50,9 @@ export function createMandateVerifier(options: MandateVerifierOptions): MandateV
   const { issuer, keys, clock } = options;
   const leewayMs = (options.leewaySeconds ?? DEFAULT_LEEWAY_SECONDS) * 1_000;
   const remembered = new LRUCache<string, VerifiedMandate>({ max: options.rememberedTokens ?? DEFAULT_REMEMBERED });
+
+  // Grows with every forgetting.
+  let forgettings = 0;
 
   const isExpired = (expSeconds: number): boolean => clock.now() >= expSeconds * 1_000 + leewayMs;
 
@@ -69,12 +77,13 @@ export function createMandateVerifier(options: MandateVerifierOptions): MandateV
     const refused = refuseUnsigned(parsed);
     if (refused !== undefined) throw refusal(refused);
     const { header, claims, signingInput, signature } = parsed;
+    const forgettingsBefore = forgettings;
     // The zone is only claimed so far; a key found under it makes the claim true, because key ids are unique across zones.
     const key = await keys.publicKey(claims.zone_id, header.kid);
     if (key === undefined) throw refusal('unknown_key');
     if (!verifyEs256(signingInput, signature, key)) throw refusal('bad_signature');
     const mandate: VerifiedMandate = { token, digest, kid: header.kid, claims };
-    remembered.set(digest, mandate);
+    if (forgettings === forgettingsBefore) remembered.set(digest, mandate);
     return mandate;
   }
 
@@ -85,9 +94,14 @@ export function createMandateVerifier(options: MandateVerifierOptions): MandateV
     },
     recall: (token) => recallDigest(sha256Hex(token)),
     forgetZone(zoneId) {
+      forgettings += 1;
       for (const [digest, mandate] of remembered.entries()) {
         if (mandate.claims.zone_id === zoneId) remembered.delete(digest);
       }
+    },
+    forgetAll() {
+      forgettings += 1;
+      remembered.clear();
     },
     get size() {
       return remembered.size;

@@ -97,7 +97,10 @@ function createMemory(options: KnowledgeOptions, isFresh: (stream: StreamName) =
       zoneKeys.drop(zoneId);
       verifier.forgetZone(zoneId);
     },
-    allKeys: () => zoneKeys.dropAll(),
+    allKeys() {
+      zoneKeys.dropAll();
+      verifier.forgetAll();
+    },
   };
   return { cached, zoneKeys, verifier, drops };
 }
