@@ -78,7 +78,12 @@ export async function findPostgresRunner(
     mkdirSync(probeFolder, { recursive: true, mode: 0o700 });
     runner.adopt(probeFolder);
     // The data directory must be usable and the binary startable from the account that the prefix leads to.
-    const [command, ...args] = [...runner.prefix, '/bin/sh', '-c', 'test -w "$1" && exec "$0" --version'];
+    const [command, ...args] = [
+      ...runner.prefix,
+      '/bin/sh',
+      '-c',
+      'test -w "$1" && test -x "$0" && exec "$0" --version',
+    ];
     const result = await runToEnd(command, [...args, binary, probeFolder], {
       environment,
       limitMilliseconds: probeLimitMilliseconds,
@@ -109,8 +114,10 @@ function rootRunners(environment: Environment): PostgresRunner[] {
     const change = [setpriv, `--reuid=${user}`, `--regid=${group}`, '--clear-groups'];
     const adopt = (folder: string): void => chownSync(folder, user, group);
     runners.push({ prefix: change, adopt });
-    // Below a folder that only root may enter, the account needs the one capability to pass it.
-    runners.push({ prefix: [...change, '--inh-caps=+dac_override', '--ambient-caps=+dac_override'], adopt });
+    // Below a folder that only root may enter, the account needs the one capability to pass it; access(2), which initdb
+    // asks, counts it only under no_setuid_fixup (capabilities(7)).
+    const passing = ['--securebits=+no_setuid_fixup', '--inh-caps=+dac_override', '--ambient-caps=+dac_override'];
+    runners.push({ prefix: [...change, ...passing], adopt });
   }
   return runners;
 }

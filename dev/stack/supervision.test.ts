@@ -43,7 +43,7 @@ function part(name: string, script: string): Part {
 }
 
 const sleeper = (name: string): Part =>
-  part(name, `trap 'echo ${name} >> ${folder}/order; exit 0' TERM; sleep 1000 & wait`);
+  part(name, `trap 'echo ${name} >> ${folder}/order; exit 0' TERM; while :; do sleep 1 & wait $!; done`);
 
 function status(name: string) {
   const found = supervision.statuses().find((entry) => entry.name === name);
@@ -109,7 +109,7 @@ test('gives up the start when a first start fails', async () => {
 });
 
 test('kills a part that does not end by itself', async () => {
-  await supervision.startStage([part('deaf', `trap '' TERM; while :; do sleep 1000; done`)]);
+  await supervision.startStage([part('deaf', `trap '' TERM; while :; do sleep 1; done`)]);
   await new Promise((resolve) => setTimeout(resolve, 200));
   const identity = status('deaf').process;
   await supervision.stop();
