@@ -8,6 +8,8 @@ export interface MembershipPort {
   readonly register: () => Promise<number>;
   /** False when the row is gone: the barrier no longer waits for this process. */
   readonly renew: (applied: number) => Promise<{ readonly renewed: boolean; readonly databaseTimeMs: number }>;
+  /** The row is gone from now on: this process serves nothing any more. */
+  readonly leave: () => Promise<void>;
 }
 
 export interface MembershipOptions {
@@ -87,6 +89,22 @@ export class Membership {
     } catch (error) {
       this.#nextAt = Math.min(this.#nextAt, clock.monotonic() + RETRY_MS);
       logger.warn({ error }, 'enforcement point could not be renewed');
+    }
+  }
+
+  /**
+   * Gives the lease up and the row with it, so that no barrier waits for a process that has drained. Never rejects: a row that
+   * stays is given up by the leader.
+   */
+  async leave(): Promise<void> {
+    await this.#renewing;
+    this.distrust();
+    if (!this.#isRegistered) return;
+    this.#isRegistered = false;
+    try {
+      await this.#withinTimeout(this.#options.port.leave());
+    } catch (error) {
+      this.#options.logger.warn({ error }, 'enforcement point could not leave');
     }
   }
 

@@ -92,6 +92,9 @@ export function createEnforcementPoint(options: EnforcementPointOptions): Member
       const { renewed, database_time } = only(rows);
       return { renewed, databaseTimeMs: database_time.getTime() };
     },
+    async leave() {
+      await database.query('SELECT sts_pub.leave_point($1)', [id]);
+    },
   };
 }
 

@@ -344,12 +344,31 @@ describe('the lease', () => {
     expect(wasRefused || view.mayServe()).toBe(true);
   });
 
+  it('ends with the view, and the row with it, so that no barrier waits', async () => {
+    const clock = new ManualClock();
+    const owner = revocationOwner(clock, ZONE);
+    const view = createRevocationView({ ...owner, clock, logger: silent });
+    await view.start();
+    await view[Symbol.asyncDispose]();
+    expect([owner.calls.at(-1), owner.isRowGone, view.mayServe()]).toEqual(['leave', true, false]);
+  });
+
+  it('ends with the view although the owner is away', async () => {
+    const clock = new ManualClock();
+    const owner = revocationOwner(clock, ZONE);
+    const view = createRevocationView({ ...owner, clock, logger: silent });
+    await view.start();
+    owner.isDatabaseAway = true;
+    await view[Symbol.asyncDispose]();
+    expect(view.mayServe()).toBe(false);
+  });
+
   it('does not outlive a renewal that hangs', async () => {
     const clock = new ManualClock();
     const owner = revocationOwner(clock, ZONE);
     let isHanging = false;
     const membership = {
-      register: owner.membership.register,
+      ...owner.membership,
       renew: (applied: number) => (isHanging ? new Promise<never>(() => undefined) : owner.membership.renew(applied)),
     };
     const view = createRevocationView({ ...owner, membership, clock, logger: silent });

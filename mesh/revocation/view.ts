@@ -254,6 +254,7 @@ class View implements RevocationView {
     this.#renewing.wake();
     await this.#tail?.[Symbol.asyncDispose]();
     await this.#running;
+    await this.#membership?.leave();
     await this.#follower.settled();
   }
 }

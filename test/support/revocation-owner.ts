@@ -69,6 +69,10 @@ export function revocationOwner(clock: ManualClock, zoneId: string): RevocationO
         }),
       renew: (applied) =>
         database(`renew ${applied}`, () => ({ renewed: !owner.isRowGone, databaseTimeMs: clock.now() })),
+      leave: () =>
+        database('leave', () => {
+          owner.isRowGone = true;
+        }),
     },
     openTail(_stream, given) {
       handlers = given;

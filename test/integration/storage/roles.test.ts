@@ -32,6 +32,7 @@ const published: Readonly<Record<string, readonly string[]>> = {
   ],
   // And to caracal_sts_loader, which owns it.
   'sts_pub.all_revocations_after': ['caracal_gateway_loader'],
+  'sts_pub.leave_point': ['caracal_gateway', 'caracal_sts'],
   'sts_pub.register_point': ['caracal_gateway', 'caracal_sts'],
   'sts_pub.renew_point': ['caracal_gateway', 'caracal_sts'],
   'sts_pub.barrier': ['caracal_api', 'caracal_coordinator', 'caracal_sts'],
