@@ -5,6 +5,7 @@ import type { JsonObject } from '#mesh/failure';
 import { knownId, newId, type ZoneId } from '#mesh/ids';
 import { enqueue, enqueueAuditEvent, enqueueNumbered } from '#mesh/outbox';
 import { createPool, type Database, type Leadership } from '#mesh/postgres';
+import type { RedisMemory } from '#mesh/redis';
 import { silentLogger } from '#mesh/telemetry';
 import type { ServiceName, StreamName } from '#mesh/topology';
 import { disposableDatabase, type DisposableDatabase } from '#test/database';
@@ -243,7 +244,12 @@ describe('events of the ledger', () => {
 
   test('that Redis took and forgot before the ledger had them are published again, and no others', async () => {
     const losses: (() => void)[] = [];
-    const ledgerMemory = { onLoss: (listener: () => void) => (losses.push(listener), () => undefined) };
+    const ledgerMemory = {
+      onLoss: (listener: (memory: RedisMemory) => void) => {
+        losses.push(() => listener({ id: 'another', sinceMs: 0 }));
+        return () => undefined;
+      },
+    };
     await using _relay = startRelay('coordinator', { database: coordinator, publisher: redis.publisher, ledgerMemory });
     await write(5);
     await vi.waitFor(async () => expect(await seqs()).toEqual([1, 2, 3, 4, 5]), generous);
