@@ -13,7 +13,9 @@ const calendar = 'resource://calendar';
 beforeAll(async () => {
   opa = await privateOpa();
   const { url, token } = opa.running();
-  sts = await startSts({ overrides: { sts: { OPA_URL: url, OPA_TOKEN: token, OPA_MAX_LOADED_SETS: '4' } } });
+  sts = await startSts({
+    overrides: { sts: { OPA_URL: url, OPA_TOKEN: token, OPA_MAX_LOADED_SETS: '4', OPA_TIMEOUT_MS: '250' } },
+  });
 }, 120_000);
 afterAll(async () => {
   await sts?.[Symbol.asyncDispose]();
