@@ -64,10 +64,10 @@ export function createMandateVerifier(options: MandateVerifierOptions): MandateV
     return undefined;
   }
 
-  function refuseUnsigned({ claims }: ParsedMandate): TokenRefusal | undefined {
-    if (claims.iss !== issuer) return 'wrong_issuer';
-    if (isExpired(claims.exp)) return 'expired';
-    return claims.iat * 1_000 > clock.now() + leewayMs ? 'not_yet_valid' : undefined;
+  function refuseUnsigned({ claims: { iss, exp, iat } }: ParsedMandate): TokenRefusal | undefined {
+    if (iss !== issuer) return 'wrong_issuer';
+    if (isExpired(exp)) return 'expired';
+    return iat * 1_000 > clock.now() + leewayMs ? 'not_yet_valid' : undefined;
   }
 
   async function verifyAnew(token: string, digest: string): Promise<VerifiedMandate> {
@@ -95,9 +95,7 @@ export function createMandateVerifier(options: MandateVerifierOptions): MandateV
     recall: (token) => recallDigest(sha256Hex(token)),
     forgetZone(zoneId) {
       forgettings += 1;
-      for (const [digest, mandate] of remembered.entries()) {
-        if (mandate.claims.zone_id === zoneId) remembered.delete(digest);
-      }
+      for (const [digest, { claims }] of remembered.entries()) if (claims.zone_id === zoneId) remembered.delete(digest);
     },
     forgetAll() {
       forgettings += 1;
