@@ -17,10 +17,10 @@ const schemaWaitMs = 30_000;
  */
 export async function requireStores(
   service: ServiceName,
-  foundation: Foundation,
+  stores: Pick<Foundation, 'database' | 'clock' | 'logger' | 'redis' | 'ledgerRedis'>,
   mode: 'dev' | 'rc' | 'stable',
 ): Promise<void> {
-  const { database, clock, logger, redis, ledgerRedis } = foundation;
+  const { database, clock, logger, redis, ledgerRedis } = stores;
   const onWait = (sentence: string): void => logger.info({}, sentence);
   await requireSchema({ database, service, clock, waitMs: schemaWaitMs, onWait });
   if (mode === 'dev') return;

@@ -5,9 +5,8 @@ import { fail } from '#mesh/failure';
 import { createHealth, type Health } from '#mesh/health';
 import { newId } from '#mesh/ids';
 import { parseMandate, refuseMandate } from '#mesh/mandate';
-import { requireSchema } from '#mesh/postgres';
 import { createInvalidationTail, createRevocationView, createTailSource } from '#mesh/revocation';
-import { createSurface, peerTls, type Surface, type Wired } from '#mesh/runtime';
+import { createSurface, peerTls, requireStores, type Surface, type Wired } from '#mesh/runtime';
 import { createLogger, createMetrics, traceFrom, type Logger, type Metrics } from '#mesh/telemetry';
 import { createClock, type DisciplinedClock } from '#mesh/time';
 import { createRefusalSampler, createTrail, type Trail } from '#mesh/trail';
@@ -51,10 +50,9 @@ interface Base {
   readonly stack: AsyncDisposableStack;
 }
 
-// Time limits of open answers are judged this often.
-const lookEveryMs = 100;
+// How often time limits of open answers are judged, and verdicts dropped that a credential must not outlive.
+const [lookEveryMs, sweepEveryMs] = [100, 1000];
 const ownAddressesEveryMs = 5000;
-const schemaWaitMs = 30_000;
 const upstreamConnectTimeoutMs = 5000;
 const maxZones = 10_000;
 
@@ -269,10 +267,11 @@ async function openSurface(
 
 async function start(base: Base, parts: Parts, { open }: ForwardRequest): Promise<void> {
   const { config, clock, logger, metrics, stack } = base;
-  const { postgres, verdicts, sts, revocations, openTail, upstreams } = parts;
+  const { postgres, redis, verdicts, sts, revocations, openTail, upstreams } = parts;
   const { catalogue } = postgres;
   const { maxStalenessMs } = config.revocation;
-  await requireSchema({ database: postgres.database, service: 'gateway', clock, waitMs: schemaWaitMs });
+  const stores = { database: postgres.database, redis: redis.streams, ledgerRedis: redis.audit, clock, logger };
+  await requireStores('gateway', stores, config.mode.mode);
   await upstreams.own.refresh();
   await catalogue.reload();
   await revocations.start();
@@ -295,6 +294,7 @@ async function start(base: Base, parts: Parts, { open }: ForwardRequest): Promis
   const onError = (error: unknown): void => logger.warn({ error }, 'something that runs at intervals failed');
   const timing = { clock, onError };
   stack.use(every(lookEveryMs, () => open.look(), timing));
-  stack.use(every(ownAddressesEveryMs, async () => await upstreams.own.refresh(), timing));
-  stack.use(every(config.caches.bindingsReloadMs, async () => await catalogue.reload(), timing));
+  stack.use(every(sweepEveryMs, () => verdicts.sweep(clock.now()), timing));
+  stack.use(every(ownAddressesEveryMs, () => upstreams.own.refresh(), timing));
+  stack.use(every(config.caches.bindingsReloadMs, () => catalogue.reload(), timing));
 }

@@ -27,6 +27,30 @@ describe('verdict memory', () => {
     expect(kept.recall(verdictKey(key), 0)).toBeUndefined();
   });
 
+  test('holds nothing that may not be given again, once it was swept', () => {
+    const kept = memory();
+    keep(kept);
+    keep(kept, { ...key, zoneId: 'y' });
+    kept.sweep(999);
+    expect(kept.size).toBe(2);
+    kept.resourcesChanged('y');
+    kept.sweep(999);
+    expect(kept.size).toBe(1);
+    kept.sweep(1000);
+    expect(kept.size).toBe(0);
+  });
+
+  test('knows an answer by another policy than the one it heard of last', () => {
+    const kept = memory();
+    expect(kept.isOutdated('z', 'v1')).toBe(false);
+    kept.policyChanged('z', 'v2');
+    expect([kept.isOutdated('z', 'v1'), kept.isOutdated('z', 'v2'), kept.isOutdated('y', 'v1')]).toEqual([
+      true,
+      false,
+      false,
+    ]);
+  });
+
   test.each([
     ['mandateDigest', 'other'],
     ['zoneId', 'other'],

@@ -72,14 +72,26 @@ export class VerdictMemory<V> {
     return kept.verdict;
   }
 
+  /** True when an allow rests on another policy version than the one this Gateway has heard of last. */
+  isOutdated(zoneId: string, policySetVersionId: string): boolean {
+    const known = this.#zones.get(zoneId)?.policySetVersionId;
+    return known !== undefined && known !== policySetVersionId;
+  }
+
+  /** Drops what may not be given again any more: an allow holds a credential, which stays no longer than its verdict. */
+  sweep(nowMs: number): void {
+    for (const [key, { validUntilMs, zoneId, generation }] of this.#kept) {
+      if (validUntilMs <= nowMs || generation !== this.generation(zoneId)) this.#kept.delete(key);
+    }
+  }
+
   /** Keeps an allow; says whether it was kept. An answer older than what this Gateway has heard of is not. */
   keep(key: VerdictKey, verdict: V, facts: DecidedOn & { validUntilMs: number; generation: number }): boolean {
     const zone = this.#zones.get(key.zoneId);
     if (facts.generation !== this.generation(key.zoneId)) return false;
     if (facts.resourceVersion !== key.resourceVersion) return false;
     if (zone !== undefined && facts.delegationEpoch < zone.delegationEpoch) return false;
-    const policy = zone?.policySetVersionId;
-    if (policy !== undefined && facts.policySetVersionId !== policy) return false;
+    if (this.isOutdated(key.zoneId, facts.policySetVersionId)) return false;
     const { validUntilMs, generation } = facts;
     this.#kept.set(verdictKey(key), { verdict, zoneId: key.zoneId, validUntilMs, generation });
     this.#trim();
