@@ -41,8 +41,10 @@ export function createNoteChange({ verdicts, open, catalogue, forgetKeys, forget
     },
     resourcesChanged({ zoneId, kind, id }) {
       verdicts.resourcesChanged(zoneId);
-      open.changed(kind === 'resource' ? { zoneId, resourceId: id } : { zoneId });
-      void catalogue.changed({ zoneId, kind, id });
+      const change = kind === 'resource' ? { zoneId, resourceId: id } : { zoneId };
+      open.changed(change);
+      // Once more when the resource is known as it is now: an answer given before could not be told from a current one.
+      void catalogue.changed({ zoneId, kind, id }).finally(() => open.changed(change));
     },
     keysChanged: ({ zoneId }) => forgetKeys(zoneId),
     policyUnknown: everything,

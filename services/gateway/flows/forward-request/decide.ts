@@ -22,15 +22,15 @@ export async function decide(exchange: Exchange, deps: ForwardDeps): Promise<Fai
     method: exchange.call.method,
     policyPath: exchange.policyPath,
   };
+  exchange.generation = deps.verdicts.generation(resource.zoneId);
   if (!exchange.singleUse && deps.changesAreFresh()) {
     const kept = deps.verdicts.recall(verdictKey(key), deps.clock.now());
     if (kept !== undefined) return reuse(exchange, deps, kept);
   }
-  const generation = deps.verdicts.generation(resource.zoneId);
   const answer = await ask(exchange, deps);
   if (answer.kind === 'refused') return refusalOf(exchange, answer);
   exchange.verdict = answer.verdict;
-  keep(exchange, deps, { key, generation });
+  keep(exchange, deps, key);
   return undefined;
 }
 
@@ -76,8 +76,8 @@ function refusalOf(exchange: Exchange, answer: Answer & { kind: 'refused' }): Fa
   });
 }
 
-function keep(exchange: Exchange, deps: ForwardDeps, asked: { key: VerdictKey; generation: number }): void {
-  const { verdict, bearer } = exchange;
+function keep(exchange: Exchange, deps: ForwardDeps, key: VerdictKey): void {
+  const { verdict, bearer, generation } = exchange;
   if (verdict === undefined || bearer === undefined || exchange.singleUse || !verdict.reusable) return;
   const validUntilMs = Math.min(
     verdict.validUntilMs,
@@ -85,12 +85,12 @@ function keep(exchange: Exchange, deps: ForwardDeps, asked: { key: VerdictKey; g
     bearer.mandate.claims.exp * 1000,
     verdict.credentialExpiresAtMs ?? Number.POSITIVE_INFINITY,
   );
-  deps.verdicts.keep(asked.key, verdict, {
+  deps.verdicts.keep(key, verdict, {
     policySetVersionId: verdict.policySetVersionId,
     delegationEpoch: verdict.delegationEpoch,
     resourceVersion: verdict.resourceVersion,
     validUntilMs,
-    generation: asked.generation,
+    generation,
   });
 }
 

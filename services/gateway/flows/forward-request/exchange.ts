@@ -99,6 +99,8 @@ export class Exchange {
   decidedBySts = false;
   requiredScopes: readonly string[] = [];
   verdict: Allowed | undefined;
+  /** What was known of changes before the decision was asked for (VerdictMemory.generation). */
+  generation = 0;
   reused = false;
   upstream: Upstream | undefined;
   outgoing: readonly string[] = [];

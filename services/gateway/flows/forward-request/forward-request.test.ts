@@ -400,6 +400,55 @@ describe('an open answer', () => {
     expect(sink.ended).toBe('cut');
   });
 
+  test('a change heard of between question and answer has it decided again at once', async () => {
+    const thinking = Promise.withResolvers<Answer>();
+    bench.authorizer.answer = () => thinking.promise;
+    const opening = open();
+    await new Promise((resolve) => setImmediate(resolve));
+    bench.verdicts.policyChanged('zone', 'v');
+    bench.flow.open.changed({ zoneId: 'zone' });
+    bench.authorizer.answer = denied;
+    thinking.resolve(allow());
+    const sink = await opening;
+    bench.flow.open.look();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(sink.ended).toBe('cut');
+  });
+
+  test.each([
+    ['policy', () => bench.verdicts.policyChanged('zone', 'v2')],
+    ['resource', () => bench.catalogue.resources.push({ ...bench.catalogue.resources.pop()!, version: 2 })],
+  ])('an answer by a %s of before counts for nothing, however often it is given', async (_what, change) => {
+    const sink = await open();
+    change();
+    bench.flow.open.changed({ zoneId: 'zone' });
+    await pass(3000);
+    expect(bench.authorizer.questions.length).toBeGreaterThan(2);
+    expect(sink.ended).toBe('open');
+    bench.authorizer.answer = () => allow({ policySetVersionId: 'v2', resourceVersion: 2 });
+    await pass(1000);
+    bench.authorizer.answer = () => allow();
+    await pass(20_000);
+    expect(sink.ended).toBe('open');
+    bench.flow.open.changed({ zoneId: 'zone' });
+    await pass(6000);
+    expect(sink.ended).toBe('cut');
+  });
+
+  test('one zone’s open answers leave room to decide another’s', async () => {
+    bench.authorizer.answer = () => allow();
+    for (let count = 0; count < 60; count += 1) await open();
+    bench.state.mandate = claims({ zone_id: 'other' });
+    const [resource] = bench.catalogue.resources;
+    if (resource) bench.catalogue.resources.push({ ...resource, zoneId: 'other' });
+    await open();
+    bench.authorizer.questions.length = 0;
+    bench.authorizer.answer = () => new Promise<Answer>(() => undefined);
+    bench.flow.open.changed('everything');
+    bench.flow.open.look();
+    expect(bench.authorizer.questions.map(({ zoneId }) => zoneId)).toContain('other');
+  });
+
   test('a change elsewhere asks nothing', async () => {
     await open();
     bench.flow.open.changed({ zoneId: 'other' });
@@ -437,6 +486,26 @@ describe('an open answer', () => {
     }
     expect(sink.ended).toBe('cut');
     expect(bench.ended).toMatchObject([{ outcome: 'caller_idle' }]);
+  });
+
+  test('a caller that leaves while its allow is being recorded is no failure', async () => {
+    bench.authorizer.answer = () => allow({ reusable: true });
+    await bench.call();
+    const durable = Promise.withResolvers<void>();
+    bench.evidence.durable = durable.promise;
+    const sink = new MemorySink();
+    const headers = ['Authorization', `Bearer ${token}`, 'X-Caracal-Resource', 'res'];
+    const gone = bench.flow.forward(new MemoryCall({ headers }), sink);
+    await new Promise((resolve) => setImmediate(resolve));
+    sink.leave();
+    durable.resolve();
+    await gone;
+    expect(bench.upstreams.sent).toHaveLength(1);
+    expect(bench.ended.at(-1)).toMatchObject({ outcome: 'caller_gone', status: 499 });
+    expect(bench.evidence.events.at(-1)).toMatchObject({
+      eventType: 'gateway.outcome',
+      metadata: { reason: 'caller_gone', bytes_out: 0 },
+    });
   });
 
   test('a caller that leaves ends the upstream’s request', async () => {

@@ -8,7 +8,7 @@ import { decide, prepare } from './decide.ts';
 import { Exchange, type ForwardDeps, type Stage } from './exchange.ts';
 import { admit, locate, readHead } from './locate.ts';
 import { OpenResponses } from './open-responses.ts';
-import { refuse, report } from './refuse.ts';
+import { leave, refuse } from './refuse.ts';
 
 /** First the cheap and certain, then what asks others, last what cannot be taken back. */
 export const stages: readonly Stage[] = [
@@ -50,10 +50,8 @@ async function forward(
     exchange.response?.cut('caller_gone');
   });
   const failure = await passStages(exchange, deps);
-  if (exchange.gone && exchange.verdict === undefined) {
-    report(exchange, deps, { status: 499, outcome: 'caller_gone', failure: undefined });
-    return;
-  }
+  // It left before anything was sent for it: there is nobody to refuse, and nothing that failed.
+  if (exchange.gone && exchange.upstream === undefined) return leave(exchange, deps);
   if (failure !== undefined) return refuse(exchange, deps, failure);
   const { bearer, verdict, upstream, resource } = exchange;
   if (bearer === undefined || verdict === undefined || upstream === undefined) {

@@ -8,7 +8,7 @@ import type { UpstreamCall, UpstreamEvents, UpstreamFault } from '../../ports/up
 import { revocationOf } from './authenticate.ts';
 import { cutEvent, outcomeEvent } from './evidence.ts';
 import type { Bearer, Exchange, ForwardDeps } from './exchange.ts';
-import { refusalHeaders, report } from './refuse.ts';
+import { refusalHeaders, report, statusCallerGone } from './refuse.ts';
 
 /** Why an answer ended before its end. */
 export type CutReason =
@@ -51,9 +51,6 @@ const evidentCuts: ReadonlySet<CutReason> = new Set([
   'denied_anew',
   'not_decided_anew',
 ]);
-
-/** RFC 9110 has no number for a caller that left; proxies write 499 into their records. */
-const statusCallerGone = 499;
 
 /** All of an exchange that the stages have established by now. */
 export interface Ready {

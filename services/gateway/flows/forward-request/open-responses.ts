@@ -1,6 +1,7 @@
 // All calls whose answers are still open, found by what may end them. Most live for milliseconds, so an answer is put
 // into the index of anchors only when it has been open for a while; younger ones are looked through one by one.
 import type { AnchorRef } from '#mesh/mandate';
+import type { Allowed } from '../../ports/authorizer.ts';
 import type { RevokedAnchor } from '../../ports/revocations.ts';
 import { questionOf } from './decide.ts';
 import type { Exchange, ForwardDeps } from './exchange.ts';
@@ -15,8 +16,10 @@ const undecidedAfterMs = 60_000;
 const undecidedAfterChangeMs = 5000;
 // Asked again after a question that got no answer.
 const askAgainAfterMs = 500;
-// Questions about open answers under way at once, so that a change of policy does not drown new calls.
+// Questions about open answers under way at once, so that a change of policy does not drown new calls; and of one zone,
+// so that the open answers of another are decided in time too.
 const maxDeciding = 64;
+const maxDecidingOfZone = 48;
 
 /** What changed: everything of a zone, or one resource of it. */
 export interface Change {
@@ -33,6 +36,7 @@ export class OpenResponses {
   readonly #old = new Set<OpenResponse>();
   readonly #index = new Map<string, Set<OpenResponse>>();
   #deciding = 0;
+  readonly #decidingOfZone = new Map<string, number>();
 
   constructor(deps: ForwardDeps) {
     this.#deps = deps;
@@ -44,13 +48,29 @@ export class OpenResponses {
 
   open(exchange: Exchange, ready: Ready): OpenResponse {
     const now = this.#deps.clock.monotonic();
+    // What was heard of between the question and now concerns this answer as it does those that were open.
+    const isCurrent = this.#isCurrent(exchange, ready.verdict) && !this.#hasChangedSince(exchange);
+    const [againMs, undecidedMs] = isCurrent ? [decideAgainAfterMs, undecidedAfterMs] : [0, undecidedAfterChangeMs];
     const response = new OpenResponse(
-      { exchange, ready, decideAgainAtMs: now + decideAgainAfterMs, undecidedAtMs: now + undecidedAfterMs },
+      { exchange, ready, decideAgainAtMs: now + againMs, undecidedAtMs: now + undecidedMs },
       this.#deps,
       (closed) => this.#remove(closed),
     );
     this.#young.add(response);
     return response;
+  }
+
+  #hasChangedSince({ resource, generation }: Exchange): boolean {
+    return resource === undefined || this.#deps.verdicts.generation(resource.zoneId) !== generation;
+  }
+
+  /** Whether the STS decided on what this Gateway knows to be in force; one that lags behind has decided nothing new. */
+  #isCurrent({ resource }: Exchange, verdict: Allowed): boolean {
+    if (resource === undefined) return false;
+    const { catalogue, verdicts } = this.#deps;
+    const known = catalogue.byIdentifier(resource.zoneId, resource.identifier);
+    if (known === undefined || verdict.resourceVersion < known.version) return false;
+    return !verdicts.isOutdated(resource.zoneId, verdict.policySetVersionId);
   }
 
   /** Cuts every answer that the anchor refuses. */
@@ -116,28 +136,43 @@ export class OpenResponses {
 
   #decideAgain(response: OpenResponse): void {
     const question = questionOf(response.exchange);
-    if (response.deciding || question === undefined || this.#deciding >= maxDeciding) return;
+    if (response.deciding || question === undefined || !this.#mayDecide(question.zoneId)) return;
     response.deciding = true;
-    this.#deciding += 1;
+    this.#countDeciding(question.zoneId, 1);
     const askedAtMs = this.#deps.clock.monotonic();
     // A change heard of while the question is under way sets this anew and is not undone by its answer.
     response.decideAgainAtMs = askedAtMs + decideAgainAfterMs;
     const { changes } = response;
     const settled = (): void => {
       response.deciding = false;
-      this.#deciding -= 1;
+      this.#countDeciding(question.zoneId, -1);
+    };
+    const soon = (): void => {
+      response.decideAgainAtMs = Math.min(response.decideAgainAtMs, askedAtMs + askAgainAfterMs);
     };
     this.#deps.authorizer.ask({ ...question, again: true }).answer.then(
       (answer) => {
         settled();
         if (answer.kind === 'refused') response.cut('denied_anew');
+        else if (!this.#isCurrent(response.exchange, answer.verdict)) soon();
         else if (response.changes === changes) response.undecidedAtMs = askedAtMs + undecidedAfterMs;
       },
       () => {
         settled();
-        response.decideAgainAtMs = Math.min(response.decideAgainAtMs, askedAtMs + askAgainAfterMs);
+        soon();
       },
     );
+  }
+
+  #mayDecide(zoneId: string): boolean {
+    return this.#deciding < maxDeciding && (this.#decidingOfZone.get(zoneId) ?? 0) < maxDecidingOfZone;
+  }
+
+  #countDeciding(zoneId: string, change: 1 | -1): void {
+    this.#deciding += change;
+    const count = (this.#decidingOfZone.get(zoneId) ?? 0) + change;
+    if (count > 0) this.#decidingOfZone.set(zoneId, count);
+    else this.#decidingOfZone.delete(zoneId);
   }
 }
 

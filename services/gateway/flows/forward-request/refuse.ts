@@ -13,10 +13,23 @@ export async function refuse(exchange: Exchange, deps: ForwardDeps, failure: Fai
   report(exchange, deps, { status: httpStatus, outcome: shown.reason, failure: shown });
 }
 
+/** RFC 9110 has no number for a caller that left; proxies write 499 into their records. */
+export const statusCallerGone = 499;
+
+/** The end of a call whose caller left before anything went to the upstream. */
+export function leave(exchange: Exchange, deps: ForwardDeps): void {
+  const end = { status: statusCallerGone, outcome: 'caller_gone' };
+  if (exchange.verdict !== undefined) {
+    deps.evidence.emitLater(outcomeEvent(exchange, notSent(exchange, deps, end)));
+  }
+  report(exchange, deps, { ...end, failure: undefined });
+}
+
 async function recorded(exchange: Exchange, deps: ForwardDeps, failure: Failure): Promise<Failure> {
   if (exchange.verdict !== undefined) {
     // Allowed, and then something kept it from the upstream: that is an outcome, not another decision.
-    deps.evidence.emitLater(outcomeEvent(exchange, notSent(exchange, deps, failure)));
+    const end = { status: catalogue[failure.reason].httpStatus, outcome: failure.reason };
+    deps.evidence.emitLater(outcomeEvent(exchange, notSent(exchange, deps, end)));
     return failure;
   }
   if (exchange.decidedBySts) return failure;
@@ -30,14 +43,18 @@ async function recorded(exchange: Exchange, deps: ForwardDeps, failure: Failure)
   }
 }
 
-function notSent(exchange: Exchange, deps: ForwardDeps, failure: Failure): Parameters<typeof outcomeEvent>[1] {
+function notSent(
+  exchange: Exchange,
+  deps: ForwardDeps,
+  { status, outcome }: { status: number; outcome: string },
+): Parameters<typeof outcomeEvent>[1] {
   return {
-    status: catalogue[failure.reason].httpStatus,
+    status,
     upstreamStatus: undefined,
     bytesIn: exchange.call.bodyBytes(),
     bytesOut: 0,
     milliseconds: deps.clock.monotonic() - exchange.startedAtMs,
-    reason: failure.reason,
+    reason: outcome,
   };
 }
 
