@@ -44,20 +44,33 @@ const hopByHop = new Set([
   'http2-settings',
 ]);
 
-// What no caller may say to an upstream: its own credential, addresses we do not believe, and what we set ourselves.
-// `expect` is answered by the Gateway; `host` and `content-length` are written by the connection.
+// What no caller may say to an upstream: its own credential, addresses and certificates we do not believe, another method
+// or path than the one that was decided on, and what we set ourselves. `expect` is answered by the Gateway; `host` and
+// `content-length` are written by the connection.
 const neverForwarded = new Set([
   'authorization',
   'dpop',
   'forwarded',
   'x-real-ip',
+  'x-client-ip',
+  'x-cluster-client-ip',
+  'true-client-ip',
+  'cf-connecting-ip',
+  'fastly-client-ip',
+  // RFC 9440 §4.
+  'client-cert',
+  'client-cert-chain',
+  'x-http-method',
+  'x-http-method-override',
+  'x-method-override',
+  'x-rewrite-url',
   'x-request-id',
   'traceparent',
   'host',
   'content-length',
   'expect',
 ]);
-const neverForwardedPrefixes = ['x-caracal-', 'x-forwarded-', 'l5d-'];
+const neverForwardedPrefixes = ['x-caracal-', 'x-forwarded-', 'x-original-', 'l5d-'];
 
 // Names a credential may not take: framing, routing and tracing belong to the Gateway.
 const reservedCredentialNames = new Set([
@@ -183,8 +196,8 @@ export interface ResponseFacts {
   readonly origin: string;
   readonly basePath: string;
   readonly mount: string;
-  /** The injected value; a header that repeats it does not go back. */
-  readonly credentialValue: string;
+  /** What was injected; a header that repeats one of it does not go back. */
+  readonly secrets: readonly string[];
 }
 
 /** The headers of the answer: the upstream's, less what must not cross. Framing is the connection's own. */
@@ -195,7 +208,7 @@ export function responseHeaders(raw: RawHeaders, facts: ResponseFacts): string[]
     const name = raw[at] ?? '';
     const value = raw[at + 1] ?? '';
     const lower = name.toLowerCase();
-    if (!mayReturn(lower, named) || repeatsCredential(value, facts.credentialValue)) continue;
+    if (!mayReturn(lower, named) || repeatsOne(value, facts.secrets)) continue;
     if (lower !== 'location' && lower !== 'content-location') {
       headers.push(name, value);
       continue;
@@ -218,13 +231,13 @@ function mayReturn(lower: string, named: Set<string> | undefined): boolean {
 }
 
 /** Trailers cross by the rules of headers, and never carry framing, routing or authentication (RFC 9110 §6.5.1). */
-export function responseTrailers(raw: RawHeaders, credentialValue: string): string[] {
+export function responseTrailers(raw: RawHeaders, secrets: readonly string[]): string[] {
   const trailers: string[] = [];
   for (let at = 0; at < raw.length; at += 2) {
     const name = raw[at] ?? '';
     const value = raw[at + 1] ?? '';
     const lower = name.toLowerCase();
-    if (!mayReturn(lower, undefined) || notInTrailers.has(lower) || repeatsCredential(value, credentialValue)) continue;
+    if (!mayReturn(lower, undefined) || notInTrailers.has(lower) || repeatsOne(value, secrets)) continue;
     trailers.push(name, value);
   }
   return trailers;
@@ -242,6 +255,10 @@ const notInTrailers = new Set([
   'cache-control',
 ]);
 
+function repeatsOne(value: string, secrets: readonly string[]): boolean {
+  return secrets.some((secret) => repeatsCredential(value, secret));
+}
+
 // Eight characters: shorter values are no credential and would match by chance.
 function repeatsCredential(value: string, credential: string): boolean {
   if (credential.length < 8) return false;
@@ -252,6 +269,8 @@ function repeatsCredential(value: string, credential: string): boolean {
 // An absolute address of the upstream itself becomes the caller's own path to it; one of anything else would tell an
 // inner address or lead the caller's credential away, and goes. Relative ones are meant as they stand.
 function returnedLocation(value: string, facts: ResponseFacts): string | undefined {
+  // Browsers pass over tabs wherever they stand, so that what is judged here would not be what they read.
+  if (value.includes('\t')) return undefined;
   if (/^[a-z][a-z0-9+.-]*:|^[/\\]{2}/i.test(value)) {
     if (!URL.canParse(value, facts.origin)) return undefined;
     const url = new URL(value, facts.origin);
@@ -262,9 +281,10 @@ function returnedLocation(value: string, facts: ResponseFacts): string | undefin
 }
 
 function insideBase(path: string, facts: ResponseFacts): string | undefined {
-  if (facts.basePath === '') return facts.mount + path;
   if (!path.startsWith(facts.basePath)) return undefined;
   const rest = path.slice(facts.basePath.length);
   if (rest !== '' && !/^[/?#]/.test(rest)) return undefined;
-  return facts.mount + (rest.startsWith('/') ? rest : `/${rest}`);
+  const returned = facts.mount + (rest.startsWith('/') ? rest : `/${rest}`);
+  // Two slashes begin another host's address (RFC 3986 §4.2).
+  return /^[/\\]{2}/.test(returned) ? undefined : returned;
 }

@@ -60,6 +60,10 @@ export interface Ready {
   readonly http2: boolean;
 }
 
+function secretsOf({ credential }: Allowed): readonly string[] {
+  return [credential.headerValue, credential.identityMandate];
+}
+
 export class OpenResponse implements UpstreamEvents {
   readonly exchange: Exchange;
   readonly ready: Ready;
@@ -139,7 +143,7 @@ export class OpenResponse implements UpstreamEvents {
       origin: upstream.origin,
       basePath: upstream.basePath,
       mount: this.exchange.route?.mount ?? '',
-      credentialValue: verdict.credential.headerValue,
+      secrets: secretsOf(verdict),
     });
     this.exchange.sink.start(status, kept);
   }
@@ -154,7 +158,7 @@ export class OpenResponse implements UpstreamEvents {
 
   end(trailers: RawHeaders): void {
     if (this.#done) return;
-    this.exchange.sink.end(responseTrailers(trailers, this.ready.verdict.credential.headerValue));
+    this.exchange.sink.end(responseTrailers(trailers, secretsOf(this.ready.verdict)));
     this.#finish(this.#upstreamStatus ?? 0, undefined, undefined);
   }
 
