@@ -45,6 +45,20 @@ describe('combining policies', () => {
     );
   });
 
+  it('sees a hold and a malformed note wherever they stand', () => {
+    const many = Array.from({ length: 100 }, (_, index) => ({ reason: `note ${index}` }));
+    expect(decide(answer('allow', { diagnostics: [...many, { step_up_required: 'mfa' }] })).kind).toBe('hold');
+    expect(decide(answer('allow', { diagnostics: [...many, 1] }))).toMatchObject({ status: 'malformed' });
+  });
+
+  it('keeps few notes and none that is large, so that every decision fits into its event', () => {
+    const notes = Array.from({ length: 100 }, (_, index) => ({ reason: 'x'.repeat(index * 100) }));
+    const decision = decide(answer('deny', { diagnostics: notes, determining_policies: ['y'.repeat(100_000)] }));
+    expect(decision.diagnostics).toHaveLength(32);
+    expect(JSON.stringify(decision).length).toBeLessThan(70_000);
+    expect(decision.diagnostics.at(-1)).toEqual({ omitted: 'larger than a note may be' });
+  });
+
   it('takes policy names and reasons as text or objects, and names all who decided', () => {
     const decision = decide(
       answer('deny', { determining_policies: ['deny', { policy: 'hours' }], diagnostics: ['too late'] }),

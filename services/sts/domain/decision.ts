@@ -28,8 +28,11 @@ interface Answer {
   readonly diagnostics: readonly JsonObject[];
 }
 
-/** More would only bloat evidence; the rest is cut and said to be cut. */
+/** More would only bloat evidence; the rest is cut. */
 const maxNotes = 32;
+/** A reason is a sentence or a few facts. All notes of a decision together fit many times into one event. */
+const maxNoteCharacters = 2048;
+const maxNameCharacters = 256;
 
 export function denial(status: EvaluationStatus, diagnostics: readonly JsonObject[] = []): Decision {
   return { kind: 'deny', status, determining: [], diagnostics };
@@ -45,7 +48,7 @@ function notes(value: JsonValue | undefined, wrap: string): readonly JsonObject[
   const list = isObject(value) ? [value] : value;
   if (!Array.isArray(list)) return undefined;
   const read: JsonObject[] = [];
-  for (const item of list.slice(0, maxNotes)) {
+  for (const item of list as readonly JsonValue[]) {
     if (isObject(item)) read.push(item);
     else if (typeof item === 'string') read.push({ [wrap]: item });
     else return undefined;
@@ -53,9 +56,18 @@ function notes(value: JsonValue | undefined, wrap: string): readonly JsonObject[
   return read;
 }
 
+/** What is kept of them: not too many and none too large. */
+function bounded(all: readonly JsonObject[]): readonly JsonObject[] {
+  return all
+    .slice(0, maxNotes)
+    .map((note) =>
+      JSON.stringify(note).length <= maxNoteCharacters ? note : { omitted: 'larger than a note may be' },
+    );
+}
+
 function nameOf(note: JsonObject): string {
   const name = note['policy'] ?? note['id'] ?? note['name'];
-  return typeof name === 'string' ? name : '';
+  return typeof name === 'string' ? name.slice(0, maxNameCharacters) : '';
 }
 
 function readAnswer(value: JsonValue): Answer | 'malformed' | 'incomplete' {
@@ -68,7 +80,12 @@ function readAnswer(value: JsonValue): Answer | 'malformed' | 'incomplete' {
   if (!determining || !diagnostics) return 'malformed';
   if (decision !== 'allow' && decision !== 'deny' && decision !== 'abstain') return 'malformed';
   const hold = decision === 'allow' && diagnostics.some((note) => note['step_up_required'] !== undefined);
-  return { decision, hold, determining: determining.map(nameOf), diagnostics };
+  return {
+    decision,
+    hold,
+    determining: determining.slice(0, maxNotes).map(nameOf),
+    diagnostics: bounded(diagnostics),
+  };
 }
 
 /**

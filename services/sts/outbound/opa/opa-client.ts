@@ -31,6 +31,13 @@ export interface OpaCall {
   readonly body?: string | undefined;
   readonly contentType?: string | undefined;
   readonly timeoutMs: number;
+  /** The largest answer of use; what exceeds it counts as none. */
+  readonly answer?: AnswerLimits | undefined;
+}
+
+export interface AnswerLimits {
+  readonly maxBytes: number;
+  readonly maxDepth: number;
 }
 
 /** OPA did not answer in time or not at all. */
@@ -43,13 +50,12 @@ export class OpaAway extends Error {
   }
 }
 
-/** An answer of 256 policies with 32 notes each stays far below; a syntax tree of a 256 KiB policy may reach this. */
-const maxAnswerBytes = 32 * 1024 * 1024;
-const maxAnswerDepth = 20_000;
+/** A syntax tree of a 256 KiB policy may reach this. */
+const largestAnswer: AnswerLimits = { maxBytes: 32 * 1024 * 1024, maxDepth: 20_000 };
 const defaultConnections = 16;
 
-function parseBody(text: string): JsonValue {
-  return text === '' ? null : parseStrictJson(text, { maxBytes: maxAnswerBytes, maxDepth: maxAnswerDepth });
+function parseBody(text: string, limits: AnswerLimits): JsonValue {
+  return text === '' ? null : parseStrictJson(text, limits);
 }
 
 /** A client for one OPA. Connections are kept alive; redirects are never followed. */
@@ -68,13 +74,13 @@ export function createOpaClient(options: OpaClientOptions): OpaClient {
   return {
     url: options.url,
     connections,
-    async call({ method, path, body, contentType, timeoutMs }) {
+    async call({ method, path, body, contentType, timeoutMs, answer = largestAnswer }) {
       const headers = [...authorization];
       if (body !== undefined) headers.push('content-type', contentType ?? 'application/json');
       const request = { method, path: `${prefix}${path}`, headers, body: body ?? null };
       try {
-        const { status, text } = await exchange(pool, request, { timeoutMs, maxBytes: maxAnswerBytes });
-        return { status, body: parseBody(text) };
+        const { status, text } = await exchange(pool, request, { timeoutMs, maxBytes: answer.maxBytes });
+        return { status, body: parseBody(text, answer) };
       } catch (error) {
         throw new OpaAway(error instanceof TimeLimit, error);
       }

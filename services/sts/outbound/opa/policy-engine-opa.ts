@@ -38,6 +38,9 @@ const maxWaitingPerZone = 1024;
 
 type Asked = { readonly kind: 'not_loaded' } | Evaluation;
 
+/** What 256 policies have to say; reading more would hold up every other zone's decisions. */
+const answerLimits = { maxBytes: 1024 * 1024, maxDepth: 64 };
+
 /** Two versions of the driver never share a sentinel. */
 const driverFormat = 1;
 
@@ -75,6 +78,7 @@ async function askOnce(
       path: `/v1/data/${set.base.join('/')}/driver?strict-builtin-errors=true`,
       body: `{"input":${about.inputJson}}`,
       timeoutMs: about.timeoutMs,
+      answer: answerLimits,
     });
     if (reply.status === 200) return readDriver(reply.body, set.sentinel);
     return { kind: 'failed', status: isRuntimeError(reply.body) ? 'evaluation_error' : 'policy_unavailable' };

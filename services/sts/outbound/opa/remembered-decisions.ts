@@ -10,11 +10,21 @@ export interface RememberedOptions {
   readonly onLookup?: (hit: boolean) => void;
 }
 
+// Usual answers have a few hundred characters; the whole memory is bounded by this many for each entry it may have. One
+// that is much larger was written to fill the memory and is asked for each time.
+const charactersPerEntry = 2048;
+const largestEntry = 65_536;
+
 type Answered = Extract<Evaluation, { kind: 'answered' }>;
 
 /** `engine` with a bounded memory by (version digest, input digest); questions asked at once are asked once. */
 export function rememberDecisions(engine: PolicyEngine, options: RememberedOptions): PolicyEngine {
-  const known = new LRUCache<string, Answered>({ max: options.max });
+  const known = new LRUCache<string, Answered>({
+    max: options.max,
+    maxSize: Math.max(largestEntry, options.max * charactersPerEntry),
+    maxEntrySize: largestEntry,
+    sizeCalculation: ({ results }, key) => key.length + JSON.stringify(results).length,
+  });
   const underWay = new Map<string, Promise<Evaluation>>();
   const digests = new WeakMap<PolicySetVersion, string>();
 
