@@ -5,6 +5,7 @@ import { outgoing } from '#mesh/rpc';
 import { newId } from '#mesh/ids';
 import { mandateOf, type GovernedZone } from './governed-zone.ts';
 import type { PartName, ProofInstallation } from './installation.ts';
+import type { Part } from './part.ts';
 import { judgeLedger, type Judgement } from './judge-ledger.ts';
 import { readLedger, verifyChain, type ChainCheck, type LedgerEvent } from './ledger.ts';
 import { startTraffic, type Sent, type Traffic } from './traffic.ts';
@@ -14,8 +15,6 @@ export interface KillDrillOptions {
   readonly zone: GovernedZone;
   readonly seed: number;
   readonly connections: number;
-  /** How long a killed part stays away. */
-  readonly downMs: number;
 }
 
 /** What was seen from one kill to the recovery from it. */
@@ -41,7 +40,8 @@ export interface DrillEnd {
 }
 
 export interface KillDrill {
-  kill(part: PartName): Promise<KillRow>;
+  /** Kills the part, brings it back after `downMs`, and resolves when everything works again. */
+  kill(part: PartName, downMs: number): Promise<KillRow>;
   /** Ends the traffic, waits until the ledger has caught up, and judges. */
   finish(): Promise<DrillEnd>;
 }
@@ -69,14 +69,13 @@ export async function startKillDrill(options: KillDrillOptions): Promise<KillDri
   const drill = new Drill(options, mandateOf(mint));
   await drill.begin();
   return {
-    kill: async (name) => drill.kill(name, installation),
+    kill: async (name, downMs) => drill.kill(installation.part(name), { name, downMs }),
     finish: async () => drill.finish(),
   };
 }
 
 class Drill {
   readonly #zone: GovernedZone;
-  readonly #options: KillDrillOptions;
   readonly #mandate: string;
   readonly #traffic: Traffic;
   readonly #started: string[] = [];
@@ -85,7 +84,6 @@ class Drill {
   #session: Session | undefined;
 
   constructor(options: KillDrillOptions, mandate: string) {
-    this.#options = options;
     this.#zone = options.zone;
     this.#mandate = mandate;
     const { zone, connections, seed } = options;
@@ -97,15 +95,14 @@ class Drill {
     this.#traffic.useSession(this.#session.mandate);
   }
 
-  async kill(name: PartName, installation: ProofInstallation): Promise<KillRow> {
-    const part = installation.part(name);
+  async kill(part: Part, { name, downMs }: { name: PartName; downMs: number }): Promise<KillRow> {
     const before = this.#traffic.sent.length;
     const killedAtMs = performance.now();
     if (name === 'gateway') this.#gatewayKilledAtMs.push(Date.now());
     await part.kill();
     // Asked for while the part is away: its barrier must hold whatever it meets.
     const ending = this.#endCurrentSession();
-    await sleep(this.#options.downMs);
+    await sleep(downMs);
     await part.start();
     const barrierMs = await ending;
     await this.#untilStoryWorks();
@@ -224,15 +221,21 @@ function counts(sent: readonly Sent[]): Pick<KillRow, 'sent' | 'allowed' | 'refu
   return { sent: sent.length, allowed, refused: sent.length - allowed - failed, failed };
 }
 
-/** A table for people, widths by content. */
-export function killTable(rows: readonly KillRow[]): string {
-  const head = ['part', 'sent', 'allowed', 'refused', 'failed', 'recovered ms', 'barrier ms'];
-  const lines = [head, ...rows.map(cells)];
-  const widths = head.map((_, at) => Math.max(...lines.map((line) => line[at]?.length ?? 0)));
-  return lines.map((line) => line.map((cell, at) => cell.padStart(widths[at] ?? 0)).join('  ')).join('\n');
+export const killColumns = ['part', 'sent', 'allowed', 'refused', 'failed', 'recovered ms', 'barrier ms'] as const;
+
+/** The cells of a row under `killColumns`. */
+export function killRow(row: KillRow): (string | number)[] {
+  const { part, sent, allowed, refused, failed, recoveredMs, barrierMs } = row;
+  return [part, sent, allowed, refused, failed, Math.round(recoveredMs), Math.round(barrierMs)];
 }
 
-function cells(row: KillRow): string[] {
-  const numbers = [row.sent, row.allowed, row.refused, row.failed, row.recoveredMs, row.barrierMs];
-  return [row.part, ...numbers.map((value) => String(Math.round(value)))];
+/** Everything that keeps the drill from being a pass. */
+export function drillProblems({ judgement, chain, ledger, unexplainedLosses }: DrillEnd): string[] {
+  return [
+    ...judgement.missing,
+    ...judgement.wrong,
+    ...unexplainedLosses.map((name) => `${name} has no outcome although its Gateway lived`),
+    ...chain.findings,
+    ...(chain.checked < ledger.length ? [`only ${chain.checked} of ${ledger.length} events are in the chain`] : []),
+  ];
 }

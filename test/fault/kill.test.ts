@@ -2,44 +2,32 @@
 // through after its revocation was applied, and the chain verifies.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeZone, openGovernedZone } from '../../bench/proofs/governed-zone.ts';
-import type { PartName } from '../../bench/proofs/installation.ts';
-import {
-  killTable,
-  startKillDrill,
-  type DrillEnd,
-  type KillDrill,
-  type KillRow,
-} from '../../bench/proofs/kill-drill.ts';
+import { killColumns, killRow, startKillDrill, type DrillEnd, type KillDrill } from '../../bench/proofs/kill-drill.ts';
+import { drillSettings, killedParts } from '../../bench/proofs/kill-proof.ts';
+import { proofTable } from '../../bench/proofs/proof.ts';
 import { startFaultInstallation } from './fault-installation.ts';
 
-const parts: readonly PartName[] = ['sts', 'gateway', 'coordinator', 'api', 'audit', 'redis', 'postgres', 'opa'];
+/** Long enough for clients to meet it, short enough for a suite. */
+const downMs = 700;
 const cleanup = new AsyncDisposableStack();
-const rows: KillRow[] = [];
+const rows: (string | number)[][] = [];
 let drill: KillDrill;
 let end: DrillEnd;
 
 beforeAll(async () => {
-  const installation = cleanup.use(
-    await startFaultInstallation({
-      // Low, so that a dead enforcement point is given up soon; beats come each second, so not much lower either.
-      settings: { REVOCATION_MAX_STALENESS_MS: '3000' },
-      overrides: { sts: { STS_MINT_RATE_LIMIT_PER_MIN: '100000' } },
-    }),
-  );
+  const installation = cleanup.use(await startFaultInstallation(drillSettings));
   const zone = cleanup.use(await openGovernedZone(installation, await makeZone(installation)));
-  drill = await startKillDrill({ installation, zone, seed: 1, connections: 8, downMs: 700 });
+  drill = await startKillDrill({ installation, zone, seed: 1, connections: 8 });
 });
 
-afterAll(async () => {
-  await cleanup.disposeAsync();
-});
+afterAll(async () => cleanup.disposeAsync());
 
 describe('kill -9 during traffic', () => {
-  it.each(parts)(
+  it.each(killedParts)(
     'of %s: everything works again, and an end asked for meanwhile is applied everywhere',
     async (part) => {
-      const row = await drill.kill(part);
-      rows.push(row);
+      const row = await drill.kill(part, downMs);
+      rows.push(killRow(row));
       expect(row.sent).toBeGreaterThan(10);
     },
     120_000,
@@ -47,7 +35,7 @@ describe('kill -9 during traffic', () => {
 
   it('leaves every released decision in the ledger, and every refusal that was decided', async () => {
     end = await drill.finish();
-    process.stdout.write(`\n${killTable(rows)}\n`);
+    process.stdout.write(`\n${proofTable({ columns: killColumns, rows })}\n`);
     expect(end.judgement.missing).toEqual([]);
   }, 120_000);
 

@@ -1,0 +1,6 @@
+// Every proof there is, in the order in which a list shows them.
+import { killProof } from './kill-proof.ts';
+import { narrowingProof } from './narrowing.ts';
+import type { Proof } from './proof.ts';
+
+export const proofs: readonly Proof[] = [killProof, narrowingProof];
