@@ -5,6 +5,8 @@ import type { RawHeaders } from '../domain/header-rules.ts';
 import type { Upstream } from '../domain/upstream-url.ts';
 
 export interface UpstreamRequest {
+  /** Zones share no connection, to the same upstream neither. */
+  readonly zoneId: string;
   readonly upstream: Upstream;
   /** Path and query, byte for byte what is to be sent. */
   readonly target: string;

@@ -111,6 +111,7 @@ export class OpenResponse implements UpstreamEvents {
     const target = route?.target ?? { path: '/', query: '' };
     const sent = this.#deps.upstreams.send(
       {
+        zoneId: ready.bearer.mandate.claims.zone_id,
         upstream: ready.upstream,
         target: upstreamTarget(ready.upstream, target.path, target.query),
         method: call.method,

@@ -1,5 +1,6 @@
-// Sends requests to upstreams over one kept-alive pool for each of their origins. Nothing is retried, no redirect is
-// followed, no time limit of the library's own applies: the flow judges silence in both directions.
+// Sends requests to upstreams over one kept-alive pool for each zone and origin: a connection that one zone has filled or
+// confused serves no other. Nothing is retried, no redirect is followed, no time limit of the library's own applies: the
+// flow judges silence in both directions.
 import type { IncomingHttpHeaders } from 'node:http';
 import { LRUCache } from 'lru-cache';
 import { Pool, type Dispatcher } from 'undici';
@@ -14,10 +15,10 @@ import type {
 } from '../../ports/upstream-client.ts';
 import { createGuardedConnect, DestinationRefused, type GuardOptions } from './guarded-connect.ts';
 
-// Origins with a pool at a time; the least recently used is closed when it has finished.
-const maxOrigins = 1000;
+// Pools at a time; the least recently used is closed when it has finished.
+const maxPools = 1000;
 // An open stream holds a connection of HTTP/1.1, so this bounds streams to one upstream.
-const connectionsPerOrigin = 4096;
+const connectionsPerPool = 4096;
 // A connection is used no longer than this, so that a change of name or guard reaches busy upstreams too.
 const connectionLifeMs = 300_000;
 // Shorter than the 5 s after which common servers close, so that a request is not written into a closing connection.
@@ -101,12 +102,12 @@ export interface UpstreamClientUndici extends UpstreamClient, AsyncDisposable {}
 
 export function createUpstreamClient(guard: GuardOptions): UpstreamClientUndici {
   const pools = new LRUCache<string, Pool>({
-    max: maxOrigins,
+    max: maxPools,
     dispose: (pool) => void pool.close().catch(() => undefined),
   });
 
-  function poolOf(upstream: Upstream, http2: boolean): Pool {
-    const key = http2 ? `h2 ${upstream.origin}` : upstream.origin;
+  function poolOf({ zoneId, upstream, http2 }: UpstreamRequest): Pool {
+    const key = `${zoneId} ${http2 ? 'h2 ' : ''}${upstream.origin}`;
     let pool = pools.get(key);
     if (pool === undefined) {
       pool = createPool(upstream, http2, guard);
@@ -118,7 +119,7 @@ export function createUpstreamClient(guard: GuardOptions): UpstreamClientUndici 
   return {
     send(request: UpstreamRequest, events: UpstreamEvents): UpstreamCall {
       const sent = new Sent(events);
-      const { upstream, target, method, headers, body, http2 } = request;
+      const { target, method, headers, body, http2 } = request;
       const options: Dispatcher.DispatchOptions = {
         path: target,
         method,
@@ -129,7 +130,7 @@ export function createUpstreamClient(guard: GuardOptions): UpstreamClientUndici 
         blocking: false,
       };
       try {
-        poolOf(upstream, http2).dispatch(options, sent);
+        poolOf(request).dispatch(options, sent);
       } catch (error) {
         // The library checks method and headers once more and throws for what it will not write.
         events.fault(faultOf(error, false));
@@ -147,7 +148,7 @@ export function createUpstreamClient(guard: GuardOptions): UpstreamClientUndici 
 function createPool(upstream: Upstream, http2: boolean, guard: GuardOptions): Pool {
   return new Pool(upstream.origin, {
     connect: createGuardedConnect(upstream, http2, guard),
-    connections: connectionsPerOrigin,
+    connections: connectionsPerPool,
     clientTtl: connectionLifeMs,
     allowH2: http2,
     pipelining: http2 ? 100 : 1,
