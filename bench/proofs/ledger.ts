@@ -9,7 +9,7 @@ export interface LedgerEvent {
   readonly metadata: Readonly<Record<string, unknown>>;
 }
 
-const pageSize = 200;
+const pageSize = 1000;
 const readTimeoutMs = 20_000;
 
 /** Newest first, as the ledger gives them. Rejects while Audit or its database is away. */

@@ -234,6 +234,31 @@ describe('the ledger', () => {
     expect(seen.toSorted()).toEqual(entries.map((each) => each.id).toSorted());
   });
 
+  it('ends a page before it outgrows an answer, and leads on to the rest', async () => {
+    const entries = Array.from({ length: 30 }, () => entry({ input_json: 'x'.repeat(60_000) }));
+    await ingestBatch(deps, entries);
+    const everything = {
+      since: undefined,
+      until: undefined,
+      decision: undefined,
+      eventTypes: [],
+      requestId: undefined,
+      applicationId: undefined,
+      limit: 1000,
+    };
+    const seen: number[] = [];
+    let cursor: string | undefined;
+    do {
+      const page = await searchEvents(deps, zoneId, { ...everything, cursor });
+      const bytes = page.records.reduce((sum, record) => sum + record.canonical.length, 0);
+      expect(bytes).toBeLessThan(1_000_000);
+      seen.push(...page.records.map(({ seq }) => seq));
+      cursor = page.nextCursor;
+    } while (cursor !== undefined);
+    expect(new Set(seen).size).toBe(30);
+    expect(seen).toHaveLength(30);
+  });
+
   it('traces a request in the order it was chained, and another zone sees nothing of it', async () => {
     await ingestBatch(deps, [entry({ request_id: 'r' }), entry(), entry({ request_id: 'r' })]);
     expect((await getTrace(deps, zoneId, 'r')).map((record) => record.seq)).toEqual([1, 3]);

@@ -209,12 +209,27 @@ export async function selectPage(tx: Transaction, zoneId: string, query: LedgerQ
       query.limit + 1,
     ],
   );
-  const page = rows.slice(0, query.limit);
+  const page = rows.slice(0, Math.min(query.limit, fittingCount(rows)));
   const last = page.at(-1);
   return {
     records: page.map(asRecord),
-    nextCursor: rows.length > query.limit && last !== undefined ? makeCursor(last.occurred_text, last.id) : undefined,
+    nextCursor: rows.length > page.length && last !== undefined ? makeCursor(last.occurred_text, last.id) : undefined,
   };
+}
+
+/** An answer is at most 1 MiB on every surface; a quarter of it is left for what is not the event itself. */
+const pageBytes = 768 * 1024;
+/** Of an entry beside its event: digests, chain, keys of JSON. */
+const entryOverheadBytes = 512;
+
+/** How many of the first rows fit one answer; at least one, so that every cursor leads on. */
+function fittingCount(rows: readonly EntryRow[]): number {
+  let bytes = 0;
+  for (const [count, row] of rows.entries()) {
+    bytes += Buffer.byteLength(row.canonical) + entryOverheadBytes;
+    if (bytes > pageBytes) return Math.max(1, count);
+  }
+  return rows.length;
 }
 
 const makeCursor = (time: string, id: string): string => Buffer.from(`${time} ${id}`).toString('base64url');
