@@ -160,17 +160,15 @@ function createDrops(caches: Caches): Drops {
   function zoneGone(zoneId: string): void {
     caches.zones.drop(zoneId);
     caches.policies.drop(zoneId);
-    // Everything read under a zone says that the zone lives; zones go rarely, so all of it is read again.
-    caches.applications.dropAll();
-    caches.resources.dropAll();
-    caches.providers.dropAll();
+    // Everything read under a zone says that the zone lives.
+    for (const cache of [caches.applications, caches.resources, caches.providers]) cache.dropPrefix(keyOf(zoneId, ''));
   }
   return {
     resourceChanged(zoneId, kind, id) {
       if (kind === 'application') caches.applications.drop(keyOf(zoneId, id));
       else if (kind === 'provider') caches.providers.drop(keyOf(zoneId, id));
-      // Resources are held by identifier and the event names the row: an update may have changed the one for the other.
-      else if (kind === 'resource') caches.resources.dropAll();
+      // Resources are held by identifier and the event names the row; the zone's are read again, and no other's.
+      else if (kind === 'resource') caches.resources.dropPrefix(keyOf(zoneId, ''));
       else zoneGone(zoneId);
     },
     policyChanged: (zoneId) => caches.policies.drop(zoneId),

@@ -108,4 +108,26 @@ describe('a fresh cache', () => {
     state.fail = false;
     expect(await cache.get('a')).toEqual({ version: 1 });
   });
+
+  it('forgets by the beginning of keys, what is being read included, and keeps the rest', async () => {
+    const { truth, state, cache } = setUp();
+    for (const key of ['z1 a', 'z1 b', 'z2 a']) {
+      truth.set(key, { version: 1 });
+      await cache.get(key);
+    }
+    await cache.get('z1 absent');
+    const gate = Promise.withResolvers<void>();
+    state.gate = gate.promise;
+    truth.set('z1 c', { version: 1 });
+    const reading = cache.get('z1 c');
+    for (const key of ['z1 a', 'z1 c', 'z1 absent']) truth.set(key, { version: 2 });
+    cache.dropPrefix('z1 ');
+    gate.resolve();
+    expect(await Promise.all([reading, cache.get('z1 a'), cache.get('z1 absent')])).toEqual(
+      Array.from({ length: 3 }, () => ({ version: 2 })),
+    );
+    const { reads } = state;
+    await cache.get('z2 a');
+    expect(state.reads).toBe(reads);
+  });
 });

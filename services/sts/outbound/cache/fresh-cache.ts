@@ -20,6 +20,8 @@ export interface FreshCache<V> {
   /** `accept` refuses a remembered answer that is not good enough for this caller; it is then read anew. */
   get(key: string, accept?: (value: V) => boolean): Promise<V | undefined>;
   drop(key: string): void;
+  /** Every key that begins so. */
+  dropPrefix(prefix: string): void;
   dropAll(): void;
   readonly size: number;
 }
@@ -90,6 +92,12 @@ export function createFreshCache<V extends object>(options: FreshCacheOptions<V>
       for (const memory of [known, absent]) memory.delete(key);
       const reading = readings.get(key);
       if (reading) reading.dropped = true;
+    },
+    dropPrefix(prefix) {
+      for (const memory of [known, absent]) {
+        for (const key of memory.keys()) if (key.startsWith(prefix)) memory.delete(key);
+      }
+      for (const [key, reading] of readings) if (key.startsWith(prefix)) reading.dropped = true;
     },
     dropAll() {
       for (const memory of [known, absent]) memory.clear();
