@@ -43,7 +43,7 @@ export interface EventOrigin {
 }
 
 // An input is bounded where it is made; should one come larger, the event keeps its digest and says that it was left out.
-const LARGEST_EVENT_BYTES = 512 * 1024;
+export const LARGEST_EVENT_BYTES = 512 * 1024;
 
 const isSilent = (value: unknown): boolean =>
   value === undefined ||

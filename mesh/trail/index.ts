@@ -12,6 +12,13 @@
 //   if (sample !== undefined) await trail.emit({ ...refusal, metadata: { ...facts, suppressed: sample.suppressed } });
 //
 // Outbox relays build the same bytes: buildAuditEvent(draft, origin), signAuditEvent(data, key), auditStreamFields(…).
-export { auditStreamFields, buildAuditEvent, signAuditEvent, type AuditEventDraft, type EventOrigin } from './event.ts';
+export {
+  auditStreamFields,
+  LARGEST_EVENT_BYTES,
+  buildAuditEvent,
+  signAuditEvent,
+  type AuditEventDraft,
+  type EventOrigin,
+} from './event.ts';
 export { createRefusalSampler, type RefusalSampler, type RefusalSamplerOptions } from './sampler.ts';
 export { createTrail, type ProducerWatermark, type Trail, type TrailOptions } from './trail.ts';

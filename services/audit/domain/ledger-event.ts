@@ -4,8 +4,8 @@ import { canonicalJson, parseCanonicalJson, parseStrictJson, sha256Hex } from '#
 import type { JsonObject, JsonValue } from '#mesh/failure';
 import { type EventId, isTextId, type ZoneId } from '#mesh/ids';
 
-/** An event is at most this large; a decision input is bounded well below it. */
-const eventLimitBytes = 262_144;
+/** An event is at most this large: what producers write at most (#mesh/trail); a larger one is none of theirs. */
+export const eventLimitBytes = 524_288;
 /** Inputs nest a few levels; more is nothing a producer of ours writes. */
 const eventDepth = 16;
 

@@ -5,8 +5,10 @@ import { newId, type ZoneId } from '#mesh/ids';
 import { createPool, type Database } from '#mesh/postgres';
 import { silentLogger } from '#mesh/telemetry';
 import { createClock, ManualClock } from '#mesh/time';
+import { LARGEST_EVENT_BYTES } from '#mesh/trail';
 import { disposableDatabase, type DisposableDatabase } from '#test/database';
 import { chainKeyId, type ChainKeys } from '../../../services/audit/domain/chain.ts';
+import { eventLimitBytes } from '../../../services/audit/domain/ledger-event.ts';
 import { ingestBatch, type StreamedEvent } from '../../../services/audit/flows/ingest-batch.ts';
 import { getTrace, searchEvents } from '../../../services/audit/flows/read-ledger.ts';
 import { verifyRange, type VerifyRange } from '../../../services/audit/flows/verify-range.ts';
@@ -91,6 +93,10 @@ async function asAdministrator(statement: string, values: unknown[]): Promise<nu
 }
 
 describe('the ledger', () => {
+  it('takes the largest event that a producer may write', () => {
+    expect(eventLimitBytes).toBe(LARGEST_EVENT_BYTES);
+  });
+
   it('chains a batch and verifies it after the round trip through the database', async () => {
     const outcome = await ingestBatch(deps, [entry(), entry(), entry()]);
     await ingestBatch(deps, [entry()]);
