@@ -87,6 +87,8 @@ export function createPool(options: PoolOptions): Database {
   const clock = options.clock ?? createClock();
   const pool = new pg.Pool({
     ...connectionConfig(settings, ''),
+    // Statements that need nothing of each other's answers leave together; they still run one after another.
+    pipeline: true,
     max: options.max ?? defaultMax,
     idleTimeoutMillis: idleConnectionMs,
     // oxlint-disable-next-line typescript/no-misused-promises -- pg-pool waits for the promise; its types do not say so
@@ -203,12 +205,18 @@ async function runOnce<T>(pool: pg.Pool, begin: string, work: Work<T>): Promise<
   const client = await pool.connect();
   let open = true;
   let broken: Error | undefined;
+  // Leaves together with the work's first statement. Should it fail alone, that statement finds no zone and writes nothing.
+  const begun = client.query(begin).then(
+    () => undefined,
+    (error: unknown) => ({ error }),
+  );
   try {
-    await client.query(begin);
     const result = await work(
       openTransaction(client, () => open),
       () => open,
     );
+    const refused = await begun;
+    if (refused !== undefined) throw refused.error;
     open = false;
     const committed = await client.query('COMMIT');
     // A statement failed and its error was swallowed: Postgres answers COMMIT with ROLLBACK.
@@ -218,7 +226,7 @@ async function runOnce<T>(pool: pg.Pool, begin: string, work: Work<T>): Promise<
   } catch (error) {
     open = false;
     broken = await rollBack(client);
-    throw error;
+    throw (await begun)?.error ?? error;
   } finally {
     client.release(broken);
   }

@@ -13,12 +13,13 @@ export async function cuttableLink(targetUrl: string): Promise<CuttableLink> {
   const target = new URL(targetUrl);
   const sockets = new Set<Socket>();
   let isCut = false;
-  const server = createServer((socket) => {
+  // Small messages pass at once, as they would without the link.
+  const server = createServer({ noDelay: true }, (socket) => {
     if (isCut) {
       socket.destroy();
       return;
     }
-    const onward = connect(Number(target.port), target.hostname);
+    const onward = connect({ port: Number(target.port), host: target.hostname, noDelay: true });
     for (const [from, to] of [
       [socket, onward],
       [onward, socket],
