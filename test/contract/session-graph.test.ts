@@ -223,7 +223,8 @@ describe.each(kinds)('a session graph in %s', (_kind, create) => {
     const anchors = [1, 2, 3].map(() => ({ kind: 'agent_session' as const, anchor: newId() }));
     const revoke = () =>
       graph.change(by(zoneId), async (tx) => {
-        const epoch = await tx.invalidate({ sessionIds: anchors.map((anchor) => anchor.anchor), edgeIds: [] });
+        const epoch = await tx.nextEpoch();
+        await tx.invalidate({ epoch, sessionIds: anchors.map((anchor) => anchor.anchor), edgeIds: [] });
         return { epoch, number: await tx.revoke(anchors, 'test') };
       });
     const first = await revoke();

@@ -55,9 +55,13 @@ export async function createDelegation(
     const earlier = known === undefined ? undefined : await tx.edge(known as EdgeId);
     if (earlier !== undefined) return { edge: earlier, epoch: 0, fresh: false };
     const edge = await insertDecidedEdge(deps, { tx, caller, create });
-    await keepResult(tx, use, edge.id);
-    await tx.recordEdges([edge], { kind: 'created', reason: 'requested' }, { ...facts, caller });
-    return { edge, epoch: await tx.invalidate({ sessionIds: [], edgeIds: [edge.id] }), fresh: true };
+    const [, , epoch] = await Promise.all([
+      keepResult(tx, use, edge.id),
+      tx.recordEdges([edge], { kind: 'created', reason: 'requested' }, { ...facts, caller }),
+      tx.nextEpoch(),
+    ]);
+    await tx.invalidate({ epoch, sessionIds: [], edgeIds: [edge.id] });
+    return { edge, epoch, fresh: true };
   });
   const { edge, epoch, fresh } = outcome;
   const created = { edge, epoch, replayed: !fresh };

@@ -76,19 +76,21 @@ export async function endSessions(deps: CoordinatorDeps, end: SessionsEnd): Prom
   const edges = await tx.liveEdgesTouching(sessionIds);
   const edgeIds = edges.map((edge) => edge.id);
   const context = { ...end.facts, caller: end.caller };
-  await tx.endSessions(sessions, { state, reason, atMs });
-  if (edges.length > 0) {
-    await tx.revokeEdges(edges, atMs);
-    await tx.recordEdges(edges, { kind: 'revoked', reason }, context);
-  }
-  await tx.recordSessions(
-    sessions.map((session) => ({ session, transition: state, reason })),
-    context,
-  );
-  await tx.invalidate({ sessionIds, edgeIds });
+  const changes = sessions.map((session) => ({ session, transition: state, reason }));
+  const [, , , , epoch] = await Promise.all([
+    tx.endSessions(sessions, { state, reason, atMs }),
+    tx.revokeEdges(edges, atMs),
+    tx.recordEdges(edges, { kind: 'revoked', reason }, context),
+    tx.recordSessions(changes, context),
+    tx.nextEpoch(),
+  ]);
   const anchors: AnchorDraft[] = [
     ...sessionIds.map((anchor) => ({ kind: 'agent_session' as const, anchor })),
     ...edgeIds.map((anchor) => ({ kind: 'edge' as const, anchor })),
   ];
-  return { sessionIds, edgeIds, revocationNumber: await tx.revoke(anchors, reason) };
+  const [, revocationNumber] = await Promise.all([
+    tx.invalidate({ epoch, sessionIds, edgeIds }),
+    tx.revoke(anchors, reason),
+  ]);
+  return { sessionIds, edgeIds, revocationNumber };
 }

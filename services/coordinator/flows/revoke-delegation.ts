@@ -62,11 +62,17 @@ export async function revokeEdges(deps: CoordinatorDeps, end: EdgesEnd): Promise
   const targetSessionIds = [...new Set(edges.map((edge) => edge.targetSessionId))];
   if (edges.length === 0) return { edgeIds: [], targetSessionIds, revocationNumber: 0 };
   const edgeIds = edges.map((each) => each.id);
-  await tx.revokeEdges(edges, Math.floor(deps.clock.now()));
-  await tx.recordEdges(edges, { kind: 'revoked', reason }, { ...facts, caller });
-  await tx.invalidate({ sessionIds: [], edgeIds });
   const anchors = edgeIds.map((anchor) => ({ kind: 'edge' as const, anchor }));
-  return { edgeIds, targetSessionIds, revocationNumber: await tx.revoke(anchors, reason) };
+  const [, , epoch] = await Promise.all([
+    tx.revokeEdges(edges, Math.floor(deps.clock.now())),
+    tx.recordEdges(edges, { kind: 'revoked', reason }, { ...facts, caller }),
+    tx.nextEpoch(),
+  ]);
+  const [, revocationNumber] = await Promise.all([
+    tx.invalidate({ epoch, sessionIds: [], edgeIds }),
+    tx.revoke(anchors, reason),
+  ]);
+  return { edgeIds, targetSessionIds, revocationNumber };
 }
 
 /** The issuing side revokes: whoever governs the source session. */

@@ -75,10 +75,12 @@ async function createSession(deps: CoordinatorDeps, creation: Creation): Promise
   const verdict = decideStart({ caller, wish, parent }, deps.limits, nowMs);
   if (verdict.kind === 'refused') throw fail(verdict.reason, { description: verdict.why });
   const session = buildSession(deps, { creation, parent, verdict, nowMs });
-  const { full } = await tx.insertSession(session, claimsOf(session, deps.limits));
+  const [{ full }] = await Promise.all([
+    tx.insertSession(session, claimsOf(session, deps.limits)),
+    keepResult(tx, use, session.id),
+    tx.recordSessions([{ session, transition: 'started', reason: 'requested' }], { ...facts, caller }),
+  ]);
   if (full !== undefined) throw fail(limitReason(full));
-  await keepResult(tx, use, session.id);
-  await tx.recordSessions([{ session, transition: 'started', reason: 'requested' }], { ...facts, caller });
   return session;
 }
 

@@ -47,7 +47,10 @@ export interface Change {
   readonly requestId: string;
 }
 
-/** Reads and writes of one transaction. Lock order: graph, receipt, session rows, capacity, epoch, heads, revocation head. */
+/**
+ * Reads and writes of one transaction. What is called without waiting for the call before runs after it all the same.
+ * Lock order: graph, receipt, session rows, capacity, epoch, heads, revocation head.
+ */
 export interface GraphTransaction {
   receipt(operation: string, key: string): Promise<Receipt | undefined>;
   keepReceipt(operation: string, key: string, receipt: Receipt): Promise<void>;
@@ -89,8 +92,10 @@ export interface GraphTransaction {
     change: { kind: 'created' | 'revoked'; reason: string },
     context: ChangeContext,
   ): Promise<void>;
-  /** Counts the zone's graph epoch up by one, tells caches which sessions and edges to read anew, answers the epoch. */
-  invalidate(change: { sessionIds: readonly string[]; edgeIds: readonly string[] }): Promise<number>;
+  /** Counts the zone's graph epoch up by one. */
+  nextEpoch(): Promise<number>;
+  /** Tells caches which sessions and edges to read anew. */
+  invalidate(change: { epoch: number; sessionIds: readonly string[]; edgeIds: readonly string[] }): Promise<void>;
   /** Writes anchors in one order for the whole installation; the last statement of a transaction. */
   revoke(anchors: readonly AnchorDraft[], reason: string): Promise<number>;
 }

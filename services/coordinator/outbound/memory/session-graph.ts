@@ -188,7 +188,7 @@ function sessionPart(state: State, zoneId: string): Pick<GraphTransaction, Sessi
   };
 }
 
-type ToldPart = 'recordSessions' | 'recordEdges' | 'invalidate' | 'revoke';
+type ToldPart = 'nextEpoch' | 'recordSessions' | 'recordEdges' | 'invalidate' | 'revoke';
 
 function edgePart(state: State): Omit<GraphTransaction, SessionPart | ToldPart> {
   const derived = (start: (edge: DelegationEdge) => boolean): DelegationEdge[] => {
@@ -238,7 +238,8 @@ function toldPart(state: State): Pick<GraphTransaction, ToldPart> {
       void state.told.sessions.push(...changes.map((change) => ({ change, context }))),
     recordEdges: async (edges, change) =>
       void state.told.edges.push(...edges.map((edge) => ({ edge, kind: change.kind }))),
-    invalidate: async () => ++state.epoch,
+    nextEpoch: async () => ++state.epoch,
+    invalidate: async () => undefined,
     revoke: async (anchors) => {
       state.told.anchors.push(...anchors);
       state.revocations += anchors.length;

@@ -95,8 +95,9 @@ export async function existsPath(tx: Transaction, ends: { from: string; to: stri
     `WITH RECURSIVE reached AS (
        SELECT $1::text AS session_id
        UNION
-       SELECT e.target_session_id FROM coordinator.delegation_edges e JOIN reached r ON e.source_session_id = r.session_id
-       WHERE e.state IN ('active', 'pending') AND e.expires_at > $3
+       SELECT e.target_session_id FROM reached AS r, LATERAL (
+         SELECT target_session_id FROM coordinator.delegation_edges
+         WHERE source_session_id = r.session_id AND state IN ('active', 'pending') AND expires_at > $3 OFFSET 0) AS e
      )
      SELECT EXISTS (SELECT FROM reached WHERE session_id = $2) AS found`,
     [ends.from, ends.to, new Date(nowMs)],
@@ -129,12 +130,15 @@ export async function insertEdge(tx: Transaction, edge: DelegationEdge): Promise
 
 /** Live edges with an end in one of the sessions, and every live edge derived from those. */
 export async function selectLiveTouching(tx: Transaction, sessionIds: readonly string[]): Promise<DelegationEdge[]> {
-  return selectWithDerived(tx, 'source_session_id = ANY ($1) OR target_session_id = ANY ($1)', [sessionIds]);
+  const end = (column: string): string =>
+    `SELECT e.id FROM unnest($1::text[]) AS s (id),
+       LATERAL (SELECT id FROM coordinator.delegation_edges WHERE ${column} = s.id OFFSET 0) AS e`;
+  return selectWithDerived(tx, `${end('source_session_id')} UNION ${end('target_session_id')}`, [sessionIds]);
 }
 
 /** The edge and every live edge derived from it. */
 export async function selectLiveBelow(tx: Transaction, edgeId: string): Promise<DelegationEdge[]> {
-  return selectWithDerived(tx, 'id = $1', [edgeId]);
+  return selectWithDerived(tx, 'SELECT id FROM coordinator.delegation_edges WHERE id = $1', [edgeId]);
 }
 
 async function selectWithDerived(
@@ -143,20 +147,23 @@ async function selectWithDerived(
   values: readonly unknown[],
 ): Promise<DelegationEdge[]> {
   const rows = await tx.query<EdgeRow>(
-    `WITH RECURSIVE affected AS (
-       SELECT id FROM coordinator.delegation_edges WHERE ${start}
+    `WITH RECURSIVE started AS (${start}), affected AS (
+       SELECT id FROM started
        UNION
-       SELECT e.id FROM coordinator.delegation_edges e JOIN affected a ON e.parent_edge_id = a.id
+       SELECT e.id FROM affected AS a,
+         LATERAL (SELECT id FROM coordinator.delegation_edges WHERE parent_edge_id = a.id OFFSET 0) AS e
      )
-     SELECT ${columns} FROM coordinator.delegation_edges
-     WHERE id IN (SELECT id FROM affected) AND state IN ('active', 'pending')
-     ORDER BY created_at, id`,
+     SELECT e.* FROM affected AS a, LATERAL (
+       SELECT ${columns} FROM coordinator.delegation_edges
+       WHERE id = a.id AND state IN ('active', 'pending') OFFSET 0) AS e
+     ORDER BY e.created_at, e.id`,
     values,
   );
   return rows.map(fromRow);
 }
 
 export async function updateRevoked(tx: Transaction, ids: readonly string[], atMs: number): Promise<void> {
+  if (ids.length === 0) return;
   await tx.execute(`UPDATE coordinator.delegation_edges SET state = 'revoked', revoked_at = $2 WHERE id = ANY ($1)`, [
     ids,
     new Date(atMs),

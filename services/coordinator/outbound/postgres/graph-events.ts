@@ -73,6 +73,7 @@ export async function recordEdges(
   change: { edges: readonly DelegationEdge[]; kind: 'created' | 'revoked'; reason: string },
   context: ChangeContext,
 ): Promise<void> {
+  if (change.edges.length === 0) return;
   const events = change.edges.map((edge): LedgerDraft => ({
     zoneId: tx.zoneId,
     eventType: `delegation.${change.kind}`,

@@ -107,19 +107,18 @@ function graphTransaction(tx: ZoneTransaction): GraphTransaction {
       ),
     recordSessions: (changes, context) => recordSessions(tx, changes, context),
     recordEdges: (edges, change, context) => recordEdges(tx, { edges, ...change }, context),
+    nextEpoch: () => nextEpoch(tx),
     invalidate: async (change) => {
-      const epoch = await nextEpoch(tx);
       await enqueueNumbered(tx, {
         stream: 'caracal.delegations.invalidate',
         zoneId: tx.zoneId,
         payload: {
           zoneId: tx.zoneId,
-          epoch,
+          epoch: change.epoch,
           sessionIds: [...change.sessionIds],
           edgeIds: [...change.edgeIds],
         },
       });
-      return epoch;
     },
     revoke: (anchors, reason) => revoke(tx, anchors, reason),
   };

@@ -67,7 +67,8 @@ export async function selectAncestorIds(tx: Transaction, id: string): Promise<Ag
     `WITH RECURSIVE up AS (
        SELECT parent_id, 1 AS step FROM coordinator.agent_sessions WHERE id = $1
        UNION ALL
-       SELECT s.parent_id, up.step + 1 FROM coordinator.agent_sessions s JOIN up ON s.id = up.parent_id
+       SELECT s.parent_id, up.step + 1
+       FROM up, LATERAL (SELECT parent_id FROM coordinator.agent_sessions WHERE id = up.parent_id OFFSET 0) AS s
      )
      SELECT parent_id AS id FROM up WHERE parent_id IS NOT NULL ORDER BY step`,
     [id],
@@ -120,17 +121,19 @@ function valuesOf(session: AgentSession): readonly unknown[] {
   ];
 }
 
-/** Open sessions at and below one, found by parent links, the top first. */
+/**
+ * Open sessions at and below one, found by parent links, the top first. OFFSET 0 here and in the edges' statements keeps each
+ * step a look-up in an index: joined freely, a plan made while the table was small would read all of it ever after.
+ */
 export async function selectOpenSubtree(tx: Transaction, id: string): Promise<AgentSession[]> {
   const rows = await tx.query<SessionRow>(
     `WITH RECURSIVE tree AS (
-       SELECT id FROM coordinator.agent_sessions WHERE id = $1
-       UNION
-       SELECT s.id FROM coordinator.agent_sessions s JOIN tree ON s.parent_id = tree.id
+       SELECT ${columns} FROM coordinator.agent_sessions WHERE id = $1
+       UNION ALL
+       SELECT s.* FROM tree,
+         LATERAL (SELECT ${columns} FROM coordinator.agent_sessions WHERE parent_id = tree.id OFFSET 0) AS s
      )
-     SELECT ${columns} FROM coordinator.agent_sessions
-     WHERE id IN (SELECT id FROM tree) AND state IN ('active', 'suspended')
-     ORDER BY depth, id`,
+     SELECT ${columns} FROM tree WHERE state IN ('active', 'suspended') ORDER BY depth, id`,
     [id],
   );
   return rows.map(fromRow);
