@@ -42,6 +42,30 @@ const maxAbsent = 10_000;
 /** A key that is dropped again and again while being read is a fault elsewhere; the last answer is given but not kept. */
 const maxReads = 5;
 
+type Memory = Pick<LRUCache<string, object | number>, 'keys' | 'delete'>;
+
+/** Forgetting, in what is remembered and in what is being read now. */
+function createDrops(
+  memories: readonly Memory[],
+  readings: ReadonlyMap<string, { dropped: boolean }>,
+): Pick<FreshCache<object>, 'drop' | 'dropPrefix' | 'dropAll'> {
+  const dropPrefix = (prefix: string): void => {
+    for (const memory of memories) {
+      for (const key of memory.keys()) if (key.startsWith(prefix)) memory.delete(key);
+    }
+    for (const [key, reading] of readings) if (key.startsWith(prefix)) reading.dropped = true;
+  };
+  return {
+    drop(key) {
+      for (const memory of memories) memory.delete(key);
+      const reading = readings.get(key);
+      if (reading) reading.dropped = true;
+    },
+    dropPrefix,
+    dropAll: () => dropPrefix(''),
+  };
+}
+
 export function createFreshCache<V extends object>(options: FreshCacheOptions<V>): FreshCache<V> {
   const known = new LRUCache<string, Entry<V>>({ max: options.max });
   const absent = new LRUCache<string, number>({ max: maxAbsent });
@@ -60,8 +84,9 @@ export function createFreshCache<V extends object>(options: FreshCacheOptions<V>
       const readAtMs = options.monotonic();
       const value = await options.read(key);
       if (reading.dropped && attempt < maxReads) continue;
-      if (!reading.dropped && value) known.set(key, { value, readAtMs });
-      if (!reading.dropped && !value) {
+      if (reading.dropped) return value;
+      if (value) known.set(key, { value, readAtMs });
+      else {
         known.delete(key);
         absent.set(key, readAtMs);
       }
@@ -88,21 +113,7 @@ export function createFreshCache<V extends object>(options: FreshCacheOptions<V>
       if (absentAtMs !== undefined && options.monotonic() - absentAtMs < absentMs) return undefined;
       return read(key);
     },
-    drop(key) {
-      for (const memory of [known, absent]) memory.delete(key);
-      const reading = readings.get(key);
-      if (reading) reading.dropped = true;
-    },
-    dropPrefix(prefix) {
-      for (const memory of [known, absent]) {
-        for (const key of memory.keys()) if (key.startsWith(prefix)) memory.delete(key);
-      }
-      for (const [key, reading] of readings) if (key.startsWith(prefix)) reading.dropped = true;
-    },
-    dropAll() {
-      for (const memory of [known, absent]) memory.clear();
-      for (const reading of readings.values()) reading.dropped = true;
-    },
+    ...createDrops([known, absent], readings),
     get size() {
       return known.size;
     },
