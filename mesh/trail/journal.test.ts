@@ -143,6 +143,36 @@ describe('a journal', () => {
     await living.close(new Map());
   });
 
+  it('says nothing is durable in a file that another process deleted, and begins a new one', async () => {
+    const incarnation = newId();
+    const journal = await open(incarnation);
+    await journal.append(entries(1, 1));
+    const second = await open();
+    await second.cover(incarnation, 1);
+    expect(files()).toEqual([]);
+    await journal.append(entries(2, 2));
+    await expect(journal.sync()).rejects.toThrow('deleted');
+    await journal.append(entries(3, 3));
+    await journal.sync();
+    expect(await numbers(journal, incarnation)).toEqual([3]);
+    await second.close(new Map());
+    await journal.close(new Map());
+  });
+
+  it('notices a file that another process deleted while nothing is written', async () => {
+    const incarnation = newId();
+    const journal = await open(incarnation);
+    await journal.append(entries(1, 1));
+    const second = await open();
+    await second.cover(incarnation, 1);
+    await journal.cover(incarnation, 1);
+    await journal.append(entries(2, 2));
+    await journal.sync();
+    expect(await numbers(journal, incarnation)).toEqual([2]);
+    await second.close(new Map());
+    await journal.close(new Map());
+  });
+
   it('takes no more than it may, and more once something is covered', async () => {
     const incarnation = newId();
     const journal = await open(incarnation, { maxBytes: 3_000, segmentBytes: 1_000 });

@@ -166,7 +166,12 @@ export class Journal {
   }
 
   async #syncAll(): Promise<void> {
-    for (const segment of this.#segments) await segment.sync();
+    try {
+      for (const segment of this.#segments) await segment.sync();
+    } catch (error) {
+      await this.#leaveDeleted();
+      throw error;
+    }
     if (!this.#hasNewFile) return;
     this.#hasNewFile = false;
     // A file's name is in its folder, and is durable with it.
@@ -186,8 +191,18 @@ export class Journal {
     }
   }
 
+  /** A file that another process took for its forerunner's and deleted takes nothing more. */
+  async #leaveDeleted(): Promise<void> {
+    const segment = this.#current;
+    if (segment === undefined || (await segment.isThere())) return;
+    if (this.#current === segment) this.#current = undefined;
+    this.#segments = this.#segments.filter((other) => other !== segment);
+    await segment.close();
+  }
+
   /** Deletes the files whose every entry the ledger has: numbers up to the given one of the incarnation. */
   async cover(incarnation: string, seq: number): Promise<void> {
+    await this.#leaveDeleted();
     for (const segment of this.#segments) {
       if (segment.incarnation !== incarnation || segment.lastSeq > seq || segment.lastSeq === 0) continue;
       if (segment === this.#current) {

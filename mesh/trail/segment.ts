@@ -67,10 +67,17 @@ export class Segment {
     this.isDirty = false;
     try {
       await this.#handle.datasync();
+      // What is synced into a file that has no name any more is lost with this process.
+      if (!(await this.isThere())) throw new Error('the segment was deleted');
     } catch (error) {
       this.isDirty = true;
       throw error;
     }
+  }
+
+  /** False when someone deleted the file while it is open here. */
+  async isThere(): Promise<boolean> {
+    return this.#handle === undefined || (await this.#handle.stat()).nlink > 0;
   }
 
   async close(): Promise<void> {
