@@ -7,6 +7,9 @@ import { evictionProblem, readServerFacts, type RedisConnection } from '#mesh/re
 import type { ServiceName } from '#mesh/topology';
 import type { Foundation } from './foundation.ts';
 
+/** The stores of a service, and what is needed to judge them. */
+export type StoresInUse = Pick<Foundation, 'database' | 'clock' | 'logger' | 'redis' | 'ledgerRedis'>;
+
 /** How long to wait for migrations that are on their way. */
 const schemaWaitMs = 30_000;
 
