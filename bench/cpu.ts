@@ -20,9 +20,25 @@ function readTimes(pid: string): ProcessTimes | undefined {
   }
 }
 
+/** What the machine did that was none of the bench's: rates taken beside it say little. */
+export const othersName = 'others';
+
+/** proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal; idle and iowait are not work. */
+function machineTicks(): number {
+  try {
+    const [user = 0, nice = 0, system = 0, , , ...rest] = (readFileSync('/proc/stat', 'utf8').split('\n', 1)[0] ?? '')
+      .split(/\s+/)
+      .slice(1, 9)
+      .map(Number);
+    return rest.reduce((sum, ticks) => sum + ticks, user + nice + system);
+  } catch {
+    return 0;
+  }
+}
+
 /**
- * Seconds of CPU that each named process has used so far, with those of its descendants that have no name of their own; zero
- * where there is no /proc.
+ * Seconds of CPU that each named process has used so far, with those of its descendants that have no name of their own, and
+ * under {@link othersName} all else; zero where there is no /proc.
  */
 export function cpuSeconds(pids: Readonly<Record<string, number>>): Record<string, number> {
   const all = new Map<number, ProcessTimes>();
@@ -31,8 +47,10 @@ export function cpuSeconds(pids: Readonly<Record<string, number>>): Record<strin
     if (times !== undefined) all.set(Number(entry), times);
   }
   const named = new Set(Object.values(pids));
+  const own = Object.entries(pids).map(([name, pid]) => [name, sumBelow(pid, { all, named })] as const);
+  const others = machineTicks() - own.reduce((sum, [, ticks]) => sum + ticks, 0);
   return Object.fromEntries(
-    Object.entries(pids).map(([name, pid]) => [name, sumBelow(pid, { all, named }) / ticksPerSecond]),
+    [...own, [othersName, others] as const].map(([name, ticks]) => [name, ticks / ticksPerSecond]),
   );
 }
 

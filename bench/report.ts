@@ -1,6 +1,7 @@
 // What a run found, as JSON for comparison and as a table for people.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { othersName } from './cpu.ts';
 import type { Ingestion } from './ingestion.ts';
 import type { LoadResult } from './load.ts';
 import type { CostlyPlace } from './profile.ts';
@@ -57,7 +58,12 @@ function measureRow({ name, connections, load, cores, ledgerLag }: Measure): str
 /** Cores used by each part, and the microseconds of CPU that one of so many a second cost it. */
 function coresText(cores: Readonly<Record<string, number>>, perSecond: number): string {
   const used = Object.entries(cores).filter(([, value]) => value >= 0.02);
-  return used.map(([part, value]) => `${part} ${two(value)} (${Math.round((value * 1e6) / perSecond)})`).join(', ');
+  return used
+    .map(([part, value]) => {
+      const each = part === othersName ? '' : ` (${Math.round((value * 1e6) / perSecond)})`;
+      return `${part} ${two(value)}${each}`;
+    })
+    .join(', ');
 }
 
 const heads = [
@@ -95,7 +101,7 @@ function markdown(report: BenchReport): string {
   return [
     '# A governed call',
     '',
-    `Taken ${report.takenAt} on ${report.machine.cores} cores (${report.machine.model}), Node ${report.machine.node}, with load generator, upstream, Postgres, Redis and OPA on the same machine; ${report.rounds} rounds of ${report.secondsEach} s, medians. Reproduce: \`npm run bench\`.`,
+    `Taken ${report.takenAt} on ${report.machine.cores} cores (${report.machine.model}), Node ${report.machine.node}, with load generator, upstream, Postgres, Redis and OPA on the same machine; ${report.rounds} rounds of ${report.secondsEach} s, medians. \`others\` is what else the machine did: where it is not near zero, rates and latencies say little and the CPU time of a call says more. Reproduce: \`npm run bench\`.`,
     '',
     row(heads),
     row(heads.map(() => '---')),
