@@ -7,7 +7,7 @@ import { readBarrier, readRevocationHead } from './postgres-source.ts';
 
 /** What a wait came to. */
 export interface BarrierReport {
-  readonly applied: true;
+  readonly applied: boolean;
   /** Live enforcement points. */
   readonly points: number;
   /** Points given up as gone since the revocation was written. */

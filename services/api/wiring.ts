@@ -3,8 +3,9 @@ import { randomBytes } from 'node:crypto';
 import { deriveKey, hmacSha256Hex } from '#mesh/canonical';
 import { createHealth, type Health } from '#mesh/health';
 import { newId } from '#mesh/ids';
-import { followDatabaseClock, requireSchema } from '#mesh/postgres';
+import { followDatabaseClock } from '#mesh/postgres';
 import { createRateLimiter, createRedis } from '#mesh/redis';
+import { createRevocationBarrier } from '#mesh/revocation';
 import { createPeerTransport, type PeerTransport } from '#mesh/rpc';
 import {
   createLedgerRelay,
@@ -12,6 +13,7 @@ import {
   type Foundation,
   openFoundation,
   peerTls,
+  requireStores,
   type Surface,
   type Wired,
 } from '#mesh/runtime';
@@ -30,11 +32,8 @@ import { createAgentSessions } from './outbound/peer/agent-sessions.ts';
 import { createLedgerReader } from './outbound/peer/ledger-reader.ts';
 import { createStsPeer } from './outbound/peer/sts-peer.ts';
 import { createControlStore } from './outbound/postgres/control-store.ts';
-import { createRevocationBarrier } from './outbound/postgres/revocation-barrier.ts';
 import type { ApiDeps } from './ports/deps.ts';
 
-/** How long to wait at start for migrations that are on their way. */
-const schemaWaitMs = 30_000;
 /** Rate limits live in Redis' database 1 (the seeds). */
 const limitsDatabase = 1;
 /** Receipts deleted in one statement. */
@@ -63,7 +62,7 @@ export async function wire(config: ApiConfig): Promise<Wired> {
     health,
     listener: surface.listener,
     start: async () => {
-      await requireSchema({ database, service: 'api', clock, waitMs: schemaWaitMs });
+      await requireStores('api', foundation, config.mode.mode);
       running.use(await followDatabaseClock({ database, clock, logger }));
       await bootstrapAdmin(deps, config.administration.adminToken, logger);
       running.use(createLedgerRelay('api', foundation, config)).start();

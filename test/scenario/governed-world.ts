@@ -53,23 +53,24 @@ export interface GovernedWorld extends AsyncDisposable {
   trace(requestId: string, isWhole: (types: readonly string[]) => boolean): Promise<LedgerEntry[]>;
 }
 
+const answers: Readonly<Record<string, (response: ServerResponse) => void>> = {
+  '/live': (response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    response.write('data: first\n\n');
+  },
+  '/slow': () => undefined,
+  '/cut': (response) => {
+    response.writeHead(200, { 'content-type': 'text/plain', 'content-length': '1000' });
+    response.write('only this');
+    setTimeout(() => response.destroy(), 50);
+  },
+};
+
 function answer(message: IncomingMessage, response: ServerResponse): void {
-  switch (message.url?.split('?')[0] ?? '') {
-    case '/live':
-      response.writeHead(200, { 'content-type': 'text/event-stream' });
-      response.write('data: first\n\n');
-      return;
-    case '/slow':
-      return;
-    case '/cut':
-      response.writeHead(200, { 'content-type': 'text/plain', 'content-length': '1000' });
-      response.write('only this');
-      setTimeout(() => response.destroy(), 50);
-      return;
-    default:
-      message.resume();
-      response.writeHead(200, { 'content-type': 'application/json' }).end('{"ok":true}');
-  }
+  const special = answers[message.url?.split('?')[0] ?? ''];
+  if (special !== undefined) return special(response);
+  message.resume();
+  response.writeHead(200, { 'content-type': 'application/json' }).end('{"ok":true}');
 }
 
 async function startUpstream(port: number, seen: IncomingMessage[]): Promise<AsyncDisposable> {

@@ -1,5 +1,5 @@
 // Agent sessions as the control plane sees them, through the Coordinator.
-import type { BarrierReport } from './revocation-barrier.ts';
+import type { BarrierReport } from '#mesh/revocation';
 import type { CallFacts } from './control-store.ts';
 import type { Page, PageQuery } from './collection.ts';
 

@@ -3,7 +3,7 @@ import type { IdSource } from '#mesh/ids';
 import type { AgentSessions } from './agent-sessions.ts';
 import type { ControlStore } from './control-store.ts';
 import type { LedgerReader } from './ledger.ts';
-import type { RevocationBarrier } from './revocation-barrier.ts';
+import type { RevocationBarrier } from '#mesh/revocation';
 import type { StsPeer } from './sts-peer.ts';
 
 export interface ApiDeps {

@@ -1,6 +1,6 @@
 // What a revoking call answers: how far the revocation has come when it returns.
 import type { ApiDeps } from '../../ports/deps.ts';
-import type { BarrierReport } from '../../ports/revocation-barrier.ts';
+import type { BarrierReport } from '#mesh/revocation';
 
 export interface RevokingResult {
   readonly revocationNumber: number;

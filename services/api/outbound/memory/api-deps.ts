@@ -28,17 +28,16 @@ export function createMemoryApi(): MemoryApi {
   const world = { stsAway: false, barrierBlocked: false };
   const asked = { makeZoneKey: 0, sealSecret: 0, validate: 0, hashSecret: 0 };
   let filled = 0;
+  const applied = async () => {
+    if (world.barrierBlocked) throw fail('barrier_timeout', { details: { points: 1, missing: ['gateway/a'] } });
+    return { applied: true, points: 2, gone: 0, elapsedMs: 3 };
+  };
   const deps: ApiDeps = {
     store,
     sts: memorySts(store, world, asked),
     ledger: memoryLedger,
     sessions: memorySessions,
-    barrier: {
-      wait: async () => {
-        if (world.barrierBlocked) throw fail('barrier_timeout', { details: { points: 1, missing: ['gateway/a'] } });
-        return { applied: true, points: 2, gone: 0, elapsedMs: 3 };
-      },
-    },
+    barrier: { wait: applied, waitForAll: applied },
     newId,
     random: (bytes) => new Uint8Array(bytes).fill((filled += 1)),
     hashSecret: async (secret) => {
