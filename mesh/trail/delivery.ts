@@ -161,19 +161,32 @@ export class Delivery {
     return outcomes.map(({ kind }) => kind === 'published');
   }
 
-  /** Everything in the journal above the watermarks goes to Redis (again): after a start, or when Redis lost its memory. */
+  /**
+   * Everything in the journal above the watermarks goes to Redis (again), beside what waits for it: when Redis lost its
+   * memory, or, with no watermarks, after a start, when nobody knows what of it was published.
+   */
   publishAgain(watermarks: ReadonlyMap<string, number>): void {
-    for (const [incarnation, { firstSeq, lastSeq }] of this.#options.journal.contents) {
+    for (const { incarnation, firstSeq, lastSeq } of this.#options.journal.contents) {
       this.#rangesOf(incarnation).add(Math.max(firstSeq, (watermarks.get(incarnation) ?? 0) + 1), lastSeq);
     }
   }
 
-  /** The ledger has these: they need no publishing, and their files may go. */
+  /**
+   * Up to which numbers the journal may go. A watermark passes numbers that the ledger has given up waiting for: what was
+   * never published is kept, whatever the watermark says.
+   */
+  coverable(watermarks: ReadonlyMap<string, number>): ReadonlyMap<string, number> {
+    return new Map(
+      [...watermarks].map(([incarnation, seq]) => {
+        const waiting = this.#unpublished.get(incarnation)?.ranges[0]?.from ?? Number.POSITIVE_INFINITY;
+        return [incarnation, Math.min(seq, waiting - 1)];
+      }),
+    );
+  }
+
+  /** The ledger has these: their files may go. */
   async cover(watermarks: ReadonlyMap<string, number>): Promise<void> {
-    for (const [incarnation, seq] of watermarks) {
-      this.#unpublished.get(incarnation)?.removeThrough(seq);
-      await this.#options.journal.cover(incarnation, seq);
-    }
+    for (const [incarnation, seq] of this.coverable(watermarks)) await this.#options.journal.cover(incarnation, seq);
   }
 
   /** One pass over what waits; stops at the first sign that Redis does not take it. */

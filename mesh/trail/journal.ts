@@ -77,18 +77,9 @@ export class Journal {
     return this.bytes < this.#options.maxBytes;
   }
 
-  /** Incarnations with entries here, and their highest numbers. */
-  get contents(): ReadonlyMap<string, { readonly firstSeq: number; readonly lastSeq: number }> {
-    const contents = new Map<string, { firstSeq: number; lastSeq: number }>();
-    for (const { incarnation, firstSeq, lastSeq } of this.#segments) {
-      if (lastSeq === 0) continue;
-      const known = contents.get(incarnation);
-      contents.set(incarnation, {
-        firstSeq: Math.min(firstSeq, known?.firstSeq ?? firstSeq),
-        lastSeq: Math.max(lastSeq, known?.lastSeq ?? lastSeq),
-      });
-    }
-    return contents;
+  /** What each file here holds. */
+  get contents(): readonly { readonly incarnation: string; readonly firstSeq: number; readonly lastSeq: number }[] {
+    return this.#segments.filter(({ lastSeq }) => lastSeq > 0);
   }
 
   /**

@@ -45,9 +45,4 @@ export class NumberRanges {
       return [left, right].filter((part) => part.from <= part.to);
     });
   }
-
-  /** Forgets everything up to and including the number. */
-  removeThrough(number: number): void {
-    this.remove(0, number);
-  }
 }

@@ -117,6 +117,8 @@ class AuditTrail implements Trail {
     await this.#redis.untilUp(AbortSignal.timeout(REDIS_START_MS));
     this.#memory.start();
     this.#memory.onLoss(() => this.#delivery.publishAgain(this.#watermarks));
+    // All that earlier processes left, before any watermark is looked at: one may have passed what was never published.
+    this.#delivery.publishAgain(new Map());
     this.#running = Promise.all([this.#watchWatermarks(), this.#drainForEver()]);
   }
 
@@ -198,16 +200,12 @@ class AuditTrail implements Trail {
   }
 
   async #watchWatermarks(): Promise<void> {
-    let isFirst = true;
     while (!this.#stop.signal.aborted) {
       try {
         await this.#readWatermarks();
       } catch (error) {
         this.#options.logger.warn({ error }, 'audit watermarks could not be read');
       }
-      // What earlier processes left is published whether or not the database can say how much of it is known.
-      if (isFirst) this.#delivery.publishAgain(this.#watermarks);
-      isFirst = false;
       await this.#options.clock.sleep(WATERMARK_INTERVAL_MS, this.#stop.signal).catch(() => undefined);
     }
   }
@@ -246,7 +244,7 @@ class AuditTrail implements Trail {
     }
     await this.#readWatermarks().catch(() => undefined);
     await this.#memory[Symbol.asyncDispose]();
-    await this.#journal.close(this.#watermarks);
+    await this.#journal.close(this.#delivery.coverable(this.#watermarks));
     await this.#redis[Symbol.asyncDispose]();
   }
 }

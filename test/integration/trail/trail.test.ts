@@ -248,6 +248,23 @@ describe('a loss', () => {
       .toEqual([]);
   });
 
+  it('of patience in the ledger: what it gave up waiting for is published all the same', async () => {
+    const first = await trailOf();
+    await kill();
+    const ids = await emitAll(first, 20);
+    watermarks = [{ incarnation: first.incarnation, seq: 20 }];
+    await createClock().sleep(1_200);
+    open = [];
+    await first[Symbol.asyncDispose]();
+    await comeBack();
+    const second = await trailOf();
+    await expect.poll(storedIds, PATIENCE).toEqual(ids);
+    await expect
+      .poll(() => readdirSync(folder).filter((name) => name.startsWith(first.incarnation)), PATIENCE)
+      .toEqual([]);
+    expect(second.unpublishedCount()).toBe(0);
+  });
+
   it('of the process by kill -9 and of Redis memory after it: no event that was called durable is missing', async () => {
     const script = fileURLToPath(new URL('producer.ts', import.meta.url));
     const child = spawn(process.execPath, [script, server.running().url, folder], {
