@@ -59,6 +59,13 @@ describe('combining policies', () => {
     expect(decision.diagnostics.at(-1)).toEqual({ omitted: 'larger than a note may be' });
   });
 
+  it('keeps no note deeper than the ledger reads, or its event would never be stored', () => {
+    const nested = (depth: number): JsonValue => (depth === 0 ? 'x' : { deeper: nested(depth - 1) });
+    const [shallow, deep] = decide(answer('allow', { diagnostics: [nested(8), nested(9)] })).diagnostics;
+    expect(shallow).toEqual(nested(8));
+    expect(deep).toEqual({ omitted: 'larger than a note may be' });
+  });
+
   it('takes policy names and reasons as text or objects, and names all who decided', () => {
     const decision = decide(
       answer('deny', { determining_policies: ['deny', { policy: 'hours' }], diagnostics: ['too late'] }),

@@ -33,6 +33,8 @@ const maxNotes = 32;
 /** A reason is a sentence or a few facts. All notes of a decision together fit many times into one event. */
 const maxNoteCharacters = 2048;
 const maxNameCharacters = 256;
+/** The ledger reads 16 levels, of which the event around a note takes three. */
+const maxNoteDepth = 8;
 
 export function denial(status: EvaluationStatus, diagnostics: readonly JsonObject[] = []): Decision {
   return { kind: 'deny', status, determining: [], diagnostics };
@@ -58,11 +60,17 @@ function notes(value: JsonValue | undefined, wrap: string): readonly JsonObject[
 
 /** What is kept of them: not too many and none too large. */
 function bounded(all: readonly JsonObject[]): readonly JsonObject[] {
-  return all
-    .slice(0, maxNotes)
-    .map((note) =>
-      JSON.stringify(note).length <= maxNoteCharacters ? note : { omitted: 'larger than a note may be' },
-    );
+  const omitted = { omitted: 'larger than a note may be' };
+  return all.slice(0, maxNotes).map((note) => (isKept(note) ? note : omitted));
+}
+
+function isKept(note: JsonObject): boolean {
+  return isShallow(note, maxNoteDepth) && JSON.stringify(note).length <= maxNoteCharacters;
+}
+
+function isShallow(value: JsonValue | undefined, depthLeft: number): boolean {
+  if (typeof value !== 'object' || value === null) return true;
+  return depthLeft > 0 && Object.values(value).every((member) => isShallow(member, depthLeft - 1));
 }
 
 function nameOf(note: JsonObject): string {
