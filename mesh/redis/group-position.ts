@@ -91,7 +91,10 @@ export class GroupPosition {
 
   /** Cuts the stream below the oldest entry that the group has not finished. */
   async trim(): Promise<void> {
-    const oldest = (await this.#summary()).oldestId ?? (await this.#lastDelivered());
+    // In this order: with nothing pending now, all that had been delivered before is finished. The other way round,
+    // what another member was given in between would be cut off unfinished.
+    const delivered = await this.#lastDelivered();
+    const oldest = (await this.#summary()).oldestId ?? delivered;
     if (oldest !== undefined) await this.#options.redis.call('XTRIM', this.#key, 'MINID', '~', oldest);
   }
 
