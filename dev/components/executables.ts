@@ -17,6 +17,14 @@ export function findOnPath(name: string, environment: Environment): string | und
   return undefined;
 }
 
+/** Where Go's own installer and the usual package managers put it, which a login shell's PATH often leaves out. */
+const goFolders: readonly string[] = ['/usr/local/go/bin', '/opt/homebrew/bin', '/usr/local/bin', '/usr/lib/go/bin'];
+
+/** Go, from PATH or from where it is usually installed. */
+export function findGo(environment: Environment, folders = goFolders): string | undefined {
+  return findOnPath('go', environment) ?? findOnPath('go', { PATH: folders.join(delimiter) });
+}
+
 export function isExecutable(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);

@@ -13,7 +13,7 @@ import type { ReadableStream } from 'node:stream/web';
 import { withLock } from '../lock.mjs';
 import { cacheFolder } from './cache-folder.ts';
 import type { Environment } from './child-process.ts';
-import { findOnPath, isExecutable, runToEnd } from './executables.ts';
+import { findGo, findOnPath, isExecutable, runToEnd } from './executables.ts';
 import type { RunResult } from './executables.ts';
 import { opaRelease, opaVersion } from './opa-release.ts';
 import type { OpaRelease } from './opa-release.ts';
@@ -26,6 +26,8 @@ export interface OpaBinaryOptions {
   signal?: AbortSignal | undefined;
   /** The official release of this platform when absent. */
   release?: OpaRelease | undefined;
+  /** Where Go is looked for beside PATH; its usual places when absent. */
+  goFolders?: readonly string[] | undefined;
 }
 
 const versionLimitMilliseconds = 10_000;
@@ -158,8 +160,8 @@ const opaModule = 'github.com/open-policy-agent/opa';
  * The settings made with `go env -w` are still read from where they are.
  */
 async function buildWithGo(work: string, options: OpaBinaryOptions): Promise<Outcome> {
-  const go = findOnPath('go', options.environment);
-  if (go === undefined) return { kind: 'none', problem: 'there is no go on PATH' };
+  const go = findGo(options.environment, options.goFolders);
+  if (go === undefined) return { kind: 'none', problem: 'there is no Go' };
   options.say?.(`building OPA ${opaVersion} with Go; the first time takes minutes`);
   const environment: Environment = {
     ...options.environment,

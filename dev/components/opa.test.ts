@@ -60,9 +60,9 @@ test('takes an OPA 1.x from PATH, and no older one', async () => {
   mkdirSync(join(folder, 'bin'));
   const onPath = join(folder, 'bin', 'opa');
   writeFileSync(onPath, script, { mode: 0o755 });
-  expect(await findOpa({ environment, release: noRelease })).toBe(onPath);
+  expect(await findOpa({ environment, release: noRelease, goFolders: [] })).toBe(onPath);
   writeFileSync(onPath, script.replace('1.0.0', '0.70.0'));
-  await expect(findOpa({ environment, release: noRelease })).rejects.toThrow(/put an opa 1.x on PATH/);
+  await expect(findOpa({ environment, release: noRelease, goFolders: [] })).rejects.toThrow(/put an opa 1.x on PATH/);
 });
 
 test('keeps a release whose checksum is the pinned one, and takes it from the cache afterwards', async () => {
@@ -70,12 +70,14 @@ test('keeps a release whose checksum is the pinned one, and takes it from the ca
   const path = await withReleaseServer((url) => findOpa({ environment, release: { url, sha256: scriptDigest } }));
   expect(path).toBe(join(folder, 'cache', 'caracal', `opa-${opaVersion}`));
   expect(readFileSync(path, 'utf8')).toBe(script);
-  expect(await findOpa({ environment, release: noRelease })).toBe(path);
+  expect(await findOpa({ environment, release: noRelease, goFolders: [] })).toBe(path);
 });
 
 test('refuses a release with another checksum and leaves nothing of it', async () => {
   const environment = emptyMachine();
-  const attempt = withReleaseServer((url) => findOpa({ environment, release: { url, sha256: '0'.repeat(64) } }));
+  const attempt = withReleaseServer((url) =>
+    findOpa({ environment, release: { url, sha256: '0'.repeat(64) }, goFolders: [] }),
+  );
   await expect(attempt).rejects.toThrow(/expected 0000/);
   expect(readdirSync(join(folder, 'cache', 'caracal'))).toEqual([]);
 });
@@ -85,7 +87,7 @@ test('does not run a cached binary that is no longer what was put there', async 
   const path = await withReleaseServer((url) => findOpa({ environment, release: { url, sha256: scriptDigest } }));
   writeFileSync(path, `${script}# changed`);
   chmodSync(path, 0o755);
-  await expect(findOpa({ environment, release: noRelease })).rejects.toThrow(/there is no OPA/);
+  await expect(findOpa({ environment, release: noRelease, goFolders: [] })).rejects.toThrow(/there is no OPA/);
 });
 
 test('gets it once for many that want it at the same time', async () => {
@@ -100,8 +102,8 @@ test('gets it once for many that want it at the same time', async () => {
 });
 
 test('names the four ways when none works', async () => {
-  const failure = await findOpa({ environment: emptyMachine(), release: noRelease }).catch((error: unknown) =>
-    String(error),
+  const failure = await findOpa({ environment: emptyMachine(), release: noRelease, goFolders: [] }).catch(
+    (error: unknown) => String(error),
   );
   for (const way of ['PATH', 'github.com', 'Go', 'OPA_URL']) expect(failure).toContain(way);
 });

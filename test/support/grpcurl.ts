@@ -6,7 +6,7 @@ import { chmod, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cacheFolder } from '../../dev/components/cache-folder.ts';
 import type { Environment } from '../../dev/components/child-process.ts';
-import { findOnPath, isExecutable, runToEnd } from '../../dev/components/executables.ts';
+import { findGo, findOnPath, isExecutable, runToEnd } from '../../dev/components/executables.ts';
 import { withLock } from '../../dev/lock.mjs';
 
 const version = '1.9.3';
@@ -25,8 +25,8 @@ export async function findGrpcurl(environment: Environment): Promise<FoundGrpcur
   const folder = cacheFolder(environment);
   const target = join(folder, `grpcurl-${version}`);
   if (isExecutable(target)) return { kind: 'found', path: target };
-  const go = findOnPath('go', environment);
-  if (go === undefined) return { kind: 'absent', why: 'there is no go on PATH to build it with' };
+  const go = findGo(environment);
+  if (go === undefined) return { kind: 'absent', why: 'there is no Go to build it with' };
   await mkdir(folder, { recursive: true });
   return await withLock({ path: `${target}.lock` }, async () => {
     if (isExecutable(target)) return { kind: 'found', path: target };
