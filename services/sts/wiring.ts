@@ -38,6 +38,8 @@ import { createPointLeadership } from './outbound/postgres/point-leadership-post
 import { openRevocationDatabase } from './outbound/postgres/revocation-database.ts';
 import { readWatermarks } from './outbound/postgres/watermarks.ts';
 import { createSessionRecordsPostgres } from './outbound/postgres/session-records-postgres.ts';
+import { shareByZone } from './outbound/postgres/zone-shares.ts';
+import type { ZoneShares } from './outbound/postgres/zone-shares.ts';
 import { createMintLimiter } from './outbound/redis/mint-limiter-redis.ts';
 import { createMandateReader, createMandateSigner } from './outbound/signing/mandate-signer.ts';
 import { createVault } from './outbound/signing/vault-envelopes.ts';
@@ -57,6 +59,7 @@ interface Parts {
   readonly vault: Vault;
   readonly knowledge: Knowledge;
   readonly policy: OpenPolicyEngine;
+  readonly shares: ZoneShares;
 }
 
 async function openTrail({ config, foundation }: Base): Promise<Trail> {
@@ -89,9 +92,11 @@ async function openParts(base: Base, stack: AsyncDisposableStack): Promise<Parts
   const trail = stack.use(await openTrail(base));
   const kek = { current: keys.zoneKek.toString('hex'), previous: keys.zoneKekPrevious?.toString('hex') };
   const vault = createVault(createKeyring(kek));
+  // Two connections stay for the relay, the watermarks and readiness.
+  const shares = shareByZone(database, Math.max(1, stores.databasePoolMax - 2));
   const knowledge = stack.use(
     createKnowledge({
-      database,
+      database: shares,
       revocationDatabase: stack.use(openRevocationDatabase(stores.databaseUrl, logger, clock)),
       redis,
       // In dev without STREAMS_HMAC_KEY nothing on a stream is believed; changes are then read from Postgres.
@@ -106,12 +111,12 @@ async function openParts(base: Base, stack: AsyncDisposableStack): Promise<Parts
   );
   const { opaUrls: urls, opaToken: token, ...bounds } = config.policy;
   const policy = stack.use(openPolicyEngine({ urls, token, ...bounds, metrics: own }));
-  return { limiter, trail, vault, knowledge, policy };
+  return { limiter, trail, vault, knowledge, policy, shares };
 }
 
 /** Every port of every flow. */
 function bindPorts({ config, foundation, own }: Base, parts: Parts) {
-  const { clock, database } = foundation;
+  const { clock } = foundation;
   const { knowledge, trail, vault } = parts;
   const { secretVerifyConcurrency: concurrency, mintRateLimitPerMin: perMinute } = config.clients;
   return {
@@ -128,7 +133,7 @@ function bindPorts({ config, foundation, own }: Base, parts: Parts) {
     policyEngine: parts.policy.engine,
     evidence: trail,
     refusalSampler: createRefusalSampler({ clock }),
-    sessionRecords: createSessionRecordsPostgres(database),
+    sessionRecords: createSessionRecordsPostgres(parts.shares),
     unknownZoneKey: randomBytes(32),
     failureCounter: createFailureCounter(() => clock.monotonic()),
     secretVerifier: createSecretVerifier({

@@ -12,6 +12,7 @@ import {
   createMemoryWorld,
 } from '../../../services/sts/outbound/memory/directory-memory.ts';
 import { createZoneReader } from '../../../services/sts/outbound/postgres/zone-reader.ts';
+import { shareByZone } from '../../../services/sts/outbound/postgres/zone-shares.ts';
 import { disposableDatabase } from '../../support/database.ts';
 import { directoryContract } from './directory-contract.ts';
 import type { DirectoryWorld } from './directory-contract.ts';
@@ -92,7 +93,7 @@ async function postgresWorld(): Promise<DirectoryWorld> {
   const administrator = new pg.Pool({ connectionString: administratorUrl, max: 2 });
   stack.defer(async () => administrator.end());
   const cached = createCachedDirectory({
-    reader: createZoneReader(database),
+    reader: createZoneReader(shareByZone(database, 4)),
     fresh: { resources: () => false, policy: () => false, delegations: () => false },
     maxStalenessMs: 5000,
     clock: createClock(),

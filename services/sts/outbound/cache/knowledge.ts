@@ -20,13 +20,14 @@ import type { DisciplinedClock } from '#mesh/time';
 import type { StsMetrics } from '../../metrics.ts';
 import type { Vault } from '../../ports/vault.ts';
 import { createZoneReader } from '../postgres/zone-reader.ts';
+import type { ZoneShares } from '../postgres/zone-shares.ts';
 import { createCachedDirectory } from './directory-cached.ts';
 import type { CachedDirectory, Drops } from './directory-cached.ts';
 import { createZoneKeys } from './zone-keys-cached.ts';
 import type { CachedZoneKeys } from './zone-keys-cached.ts';
 
 export interface KnowledgeOptions {
-  readonly database: Database;
+  readonly database: ZoneShares;
   /** For snapshot, renewals and heads of streams. */
   readonly revocationDatabase: Database;
   readonly redis: RedisConnection;

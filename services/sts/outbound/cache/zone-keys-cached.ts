@@ -4,17 +4,17 @@ import { createPrivateKey, createPublicKey } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { readVerificationKey } from '#mesh/mandate';
 import type { KeySource, SigningKey, ZoneJwk } from '#mesh/mandate';
-import type { Database } from '#mesh/postgres';
 import type { Clock } from '#mesh/time';
 import type { ZoneKeys } from '../../ports/mandate-issuing.ts';
 import type { Vault } from '../../ports/vault.ts';
 import { selectZoneKeys } from '../postgres/statements.ts';
 import type { ZoneKeyRow } from '../postgres/statements.ts';
 import { inZone } from '../postgres/zone-reader.ts';
+import type { ZoneShares } from '../postgres/zone-shares.ts';
 import { createFreshCache } from './fresh-cache.ts';
 
 export interface ZoneKeysOptions {
-  readonly database: Database;
+  readonly database: ZoneShares;
   readonly vault: Pick<Vault, 'open'>;
   readonly isFresh: () => boolean;
   readonly clock: Pick<Clock, 'monotonic'>;

@@ -3,12 +3,13 @@ import { fail } from '#mesh/failure';
 import type { JsonValue } from '#mesh/failure';
 import { knownId } from '#mesh/ids';
 import type { ZoneId } from '#mesh/ids';
-import type { Database, ZoneTransaction } from '#mesh/postgres';
+import type { ZoneTransaction } from '#mesh/postgres';
 import type { PathEdge } from '#mesh/authority';
 import type { AgentSession } from '../../domain/agent-session.ts';
 import type { Application, Operation, Provider, Resource, Zone } from '../../domain/directory.ts';
 import type { PolicySetVersion } from '../../domain/policy-set.ts';
 import * as sql from './statements.ts';
+import type { ZoneShares } from './zone-shares.ts';
 
 /** A row with the graph epoch it was read at. */
 export interface AtEpoch<T> {
@@ -21,11 +22,16 @@ const rowId = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{
 
 /** Runs work in the zone; undefined for a zone id that cannot exist. */
 export async function inZone<T>(
-  database: Database,
+  database: ZoneShares,
   zoneId: string,
   work: (tx: ZoneTransaction) => Promise<T>,
 ): Promise<T | undefined> {
   return rowId.test(zoneId) ? database.inZone(knownId<ZoneId>(zoneId), work) : undefined;
+}
+
+/** Whoever asks whether a zone exists may have invented it: all who ask stand in one line. */
+function claimed(database: ZoneShares): ZoneShares {
+  return { inZone: async (zoneId, work) => database.inZone(zoneId, work, 'claimed') };
 }
 
 function operationsOf(value: JsonValue): readonly Operation[] {
@@ -173,14 +179,15 @@ async function readProvider(tx: ZoneTransaction, id: string): Promise<Provider |
   };
 }
 
+async function readZone(tx: ZoneTransaction): Promise<Zone | undefined> {
+  const row = await sql.selectZone(tx);
+  return row && toZone(row);
+}
+
 /** Reads through the owners' views, one zone-bound transaction each. */
-export function createZoneReader(database: Database): ZoneReader {
+export function createZoneReader(database: ZoneShares): ZoneReader {
   return {
-    zone: async (zoneId) =>
-      inZone(database, zoneId, async (tx) => {
-        const row = await sql.selectZone(tx);
-        return row && toZone(row);
-      }),
+    zone: async (zoneId) => inZone(claimed(database), zoneId, readZone),
     application: async (zoneId, id) =>
       inZone(database, zoneId, async (tx) =>
         point({ id, select: async () => sql.selectApplication(tx, id), to: toApplication }),
