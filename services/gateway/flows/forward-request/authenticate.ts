@@ -39,8 +39,9 @@ async function afterRefresh(
   deps: ForwardDeps,
   { route, bearer }: { route: Route; bearer: Bearer },
 ): Promise<Failure | undefined> {
-  const name = route.kind === 'mount' ? route.resourceSlug : route.identifier;
-  await deps.catalogue.refreshFor(route.kind === 'mount' ? route.zoneSlug : bearer.mandate.claims.zone_id, name);
+  const zoneId = bearer.mandate.claims.zone_id;
+  if (route.kind === 'mount') await deps.catalogue.refreshFor(route.zoneSlug, route.resourceSlug, zoneId);
+  else await deps.catalogue.refreshFor(zoneId, route.identifier, zoneId);
   const resource = find(deps, route, bearer);
   return resource === undefined ? fail('not_found') : accept(exchange, deps, { bearer, resource });
 }

@@ -15,8 +15,9 @@ export interface ResourceCataloguePostgres extends ResourceCatalogue {
 // A name that was not there a moment ago is not asked for again: a caller with a mandate could ask without end.
 const missMs = 1000;
 const maxMisses = 10_000;
-// Names gathered for one read.
+// Names gathered for one read, and of these how many one zone may ask for.
 const maxGathered = 256;
+const maxGatheredOfZone = 32;
 
 class Catalogue implements ResourceCataloguePostgres {
   readonly #database: Database;
@@ -66,11 +67,15 @@ class Catalogue implements ResourceCataloguePostgres {
     await this.#readGathered().catch(() => undefined);
   }
 
-  async refreshFor(zone: string, name: string): Promise<void> {
+  async refreshFor(zone: string, name: string, askingZoneId: string): Promise<void> {
     const key = `${zone}\n${name}`;
     if (this.#misses.has(key)) return;
-    if (this.#gathered.names.size >= maxGathered) throw fail('store_unavailable', { privateDetail: 'too many misses' });
-    this.#gathered.names.add(name);
+    const { names, asked } = this.#gathered;
+    const ofZone = asked.get(askingZoneId) ?? new Set<string>();
+    const isFull = names.size >= maxGathered || ofZone.size >= maxGatheredOfZone;
+    if (isFull && !names.has(name)) throw fail('store_unavailable', { privateDetail: 'too many misses' });
+    asked.set(askingZoneId, ofZone.add(name));
+    names.add(name);
     await this.#readGathered();
     this.#misses.set(key, true);
   }
@@ -131,10 +136,12 @@ interface Gathered {
   readonly ids: Set<string>;
   readonly zoneIds: Set<string>;
   readonly names: Set<string>;
+  /** The names by the zone that asks for them. */
+  readonly asked: Map<string, Set<string>>;
 }
 
 function nothing(): Gathered {
-  return { ids: new Set(), zoneIds: new Set(), names: new Set() };
+  return { ids: new Set(), zoneIds: new Set(), names: new Set(), asked: new Map() };
 }
 
 export function createResourceCatalogue(database: Database, metrics: GatewayMetrics): ResourceCataloguePostgres {
