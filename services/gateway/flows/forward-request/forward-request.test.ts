@@ -488,6 +488,16 @@ describe('an open answer', () => {
     expect(bench.ended).toMatchObject([{ outcome: 'caller_idle' }]);
   });
 
+  test('that the caller’s protocol cannot carry is broken off, and nothing is thrown at the upstream’s client', async () => {
+    const sink = await bench.call();
+    sink.start = () => {
+      throw new RangeError('invalid status code');
+    };
+    bench.upstreams.events?.head(999, []);
+    expect([sink.ended, bench.upstreams.aborted, bench.flow.open.size]).toEqual(['cut', 1, 0]);
+    expect(bench.ended).toMatchObject([{ outcome: 'upstream_unreachable' }]);
+  });
+
   test('a caller that leaves while its allow is being recorded is no failure', async () => {
     bench.authorizer.answer = () => allow({ reusable: true });
     await bench.call();

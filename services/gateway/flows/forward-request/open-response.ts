@@ -146,7 +146,7 @@ export class OpenResponse implements UpstreamEvents {
       mount: this.exchange.route?.mount ?? '',
       secrets: secretsOf(verdict),
     });
-    this.exchange.sink.start(status, kept);
+    this.#pass(() => this.exchange.sink.start(status, kept));
   }
 
   data(chunk: Uint8Array): boolean {
@@ -159,8 +159,18 @@ export class OpenResponse implements UpstreamEvents {
 
   end(trailers: RawHeaders): void {
     if (this.#done) return;
-    this.exchange.sink.end(responseTrailers(trailers, secretsOf(this.ready.verdict)));
+    this.#pass(() => this.exchange.sink.end(responseTrailers(trailers, secretsOf(this.ready.verdict))));
+    if (this.#done) return;
     this.#finish(this.#upstreamStatus ?? 0, undefined, undefined);
+  }
+
+  /** An answer that the caller's protocol cannot carry (a status above 599, a field it does not have) is broken off. */
+  #pass(write: () => void): void {
+    try {
+      write();
+    } catch {
+      this.cut('upstream_unreachable', 'not writable');
+    }
   }
 
   fault(fault: UpstreamFault): void {

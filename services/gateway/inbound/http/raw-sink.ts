@@ -78,6 +78,28 @@ export class RawSink {
   }
 }
 
+// What Node's HTTP/2 refuses to send twice and upstreams do repeat; the first one stands (RFC 9110 §5.3 forbids more).
+const standsOnce = new Set([
+  'access-control-allow-credentials',
+  'access-control-max-age',
+  'age',
+  'content-encoding',
+  'content-language',
+  'content-length',
+  'content-location',
+  'content-md5',
+  'content-range',
+  'content-type',
+  'date',
+  'etag',
+  'expires',
+  'last-modified',
+  'location',
+  'retry-after',
+  'tk',
+  'x-content-type-options',
+]);
+
 // HTTP/2 and trailers take an object; repeated names become lists.
 function byName(headers: readonly string[]): Record<string, string | string[]> {
   const named = Object.create(null) as Record<string, string | string[]>;
@@ -86,6 +108,7 @@ function byName(headers: readonly string[]): Record<string, string | string[]> {
     const value = headers[at + 1] ?? '';
     const known = named[name];
     if (known === undefined) named[name] = value;
+    else if (standsOnce.has(name)) continue;
     else if (Array.isArray(known)) known.push(value);
     else named[name] = [known, value];
   }
