@@ -67,7 +67,8 @@ export const revocationSettings = defineSettings({
     name: 'REVOCATION_MAX_STALENESS_MS',
     sentence: 'Milliseconds without confirmed revocations after which nothing is served.',
     default: 5000,
-    min: 1000,
+    // Heartbeats and renewals come every second: two may be late before anything is refused.
+    min: 2500,
     max: 60_000,
   }),
 });
