@@ -20,21 +20,44 @@ The stack it starts keeps its state in .caracal/bench and is stopped at the end.
 /** Part of each round that passes before counting: most of what the compiler does for a path it does in that time. */
 const warmUpShare = 0.3;
 
+const usageExitCode = 64;
+
 const say = (message: string): void => void process.stderr.write(`caracal: ${message}\n`);
 
+interface BenchArguments {
+  seconds: number;
+  rounds: number;
+  profile: boolean;
+  json: boolean;
+  help: boolean;
+}
+
+/** Undefined for anything that the usage does not name. */
+function readArguments(): BenchArguments | undefined {
+  try {
+    const { values } = parseArgs({
+      options: {
+        seconds: { type: 'string', default: '8' },
+        rounds: { type: 'string', default: '5' },
+        'no-profile': { type: 'boolean', default: false },
+        json: { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    });
+    const [seconds, rounds] = [Number(values.seconds), Number(values.rounds)];
+    if (!(seconds >= 1) || !(rounds >= 1)) return undefined;
+    return { seconds, rounds, profile: !values['no-profile'], json: values.json, help: values.help };
+  } catch {
+    // parseArgs names the argument it does not know; the usage says all there are.
+    return undefined;
+  }
+}
+
 async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      seconds: { type: 'string', default: '8' },
-      rounds: { type: 'string', default: '5' },
-      'no-profile': { type: 'boolean', default: false },
-      json: { type: 'boolean', default: false },
-      help: { type: 'boolean', short: 'h', default: false },
-    },
-  });
-  if (values.help) {
+  const values = readArguments();
+  if (values === undefined || values.help) {
     console.log(usage);
-    return 0;
+    return values === undefined ? usageExitCode : 0;
   }
   const root = dirname(dirname(fileURLToPath(import.meta.url)));
   const layout = stackLayout(root, join(root, '.caracal', 'bench'));
@@ -60,10 +83,10 @@ async function main(): Promise<number> {
       tlsFolder,
       upstreamPort,
       redisUrl: redisUrlOf(outcome.record, layout.secretsFile),
-      seconds: Number(values.seconds),
+      seconds: values.seconds,
       warmUpSeconds: Math.max(1, Number(values.seconds) * warmUpShare),
-      rounds: Number(values.rounds),
-      profile: !values['no-profile'],
+      rounds: values.rounds,
+      profile: values.profile,
       say,
     });
     const file = writeReport(join(root, 'bench', 'results'), report);
