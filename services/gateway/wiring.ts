@@ -236,9 +236,7 @@ function forwardDeps({ config, clock, logger }: Base, parts: Parts): ForwardDeps
   };
 }
 
-function hostEntries(texts: readonly string[]): HostEntry[] {
-  return texts.flatMap((text) => parseHostEntry(text) ?? []);
-}
+const hostEntries = (texts: readonly string[]): HostEntry[] => texts.flatMap((text) => parseHostEntry(text) ?? []);
 
 async function openSurface(
   { config, logger, metrics, clock }: Base,
