@@ -11,5 +11,6 @@ export default defineConfig({
     // Ceilings for a loaded machine; a test waits for a condition and is done when it holds.
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    expect: { poll: { timeout: 30_000 } },
   },
 });
