@@ -214,7 +214,9 @@ async function main(argv) {
   if (!availableCommands().includes(command)) fail(`there is no command "${command}"\n\n${usage()}`, 64);
   await ensureDependencies(root);
   const bin = join(root, 'node_modules', '.bin');
-  const env = { ...process.env, PATH: `${bin}${delimiter}${process.env['PATH'] ?? ''}` };
+  // Tools that switch on Node's compile cache would keep it in the system's temporary folder.
+  const cache = process.env['NODE_COMPILE_CACHE'] ?? join(root, 'node_modules', '.cache', 'node');
+  const env = { ...process.env, PATH: `${bin}${delimiter}${process.env['PATH'] ?? ''}`, NODE_COMPILE_CACHE: cache };
   return await exitCode(spawn(runtime(), [join(root, 'dev', `${command}.ts`), ...args], { stdio: 'inherit', env }));
 }
 
