@@ -45,6 +45,38 @@ export const rpcs: Readonly<Record<string, RpcRule>> = {
     callers: ['api'],
     sentence: 'Says which policy-set version this replica enforces for a zone.',
   },
+  'caracal.sts.v1.StsService/SimulatePolicy': {
+    callers: ['api'],
+    sentence: 'Decides one input by a candidate set and enforces nothing.',
+  },
+  'caracal.sts.v1.StsService/ReplayPolicy': {
+    callers: ['api'],
+    sentence: 'Decides recorded inputs again by a candidate set.',
+  },
+  'caracal.sts.v1.StsService/ResealSecrets': {
+    callers: ['api'],
+    sentence: 'Seals again what is still sealed under the previous key-encryption key.',
+  },
+  'caracal.sts.v1.StsService/TestProvider': {
+    callers: ['api'],
+    sentence: 'Obtains a credential from a provider and throws it away.',
+  },
+  'caracal.sts.v1.StsService/BeginConnection': {
+    callers: ['api'],
+    sentence: 'Starts an authorization-code connection to a provider.',
+  },
+  'caracal.sts.v1.StsService/CompleteConnection': {
+    callers: ['api'],
+    sentence: 'Redeems the authorization code of a connection.',
+  },
+  'caracal.sts.v1.StsService/Introspect': {
+    callers: ['api'],
+    sentence: 'Says what a token of a zone is worth now, for administrators.',
+  },
+  'caracal.sts.v1.StsService/WatchRevocations': {
+    callers: ['bearer'],
+    sentence: 'Streams the revocations of the zone of an ambient mandate.',
+  },
   'caracal.coordinator.v1.CoordinatorService/StartSession': {
     callers: agents,
     sentence: 'Starts an agent session, as root or under a parent.',
@@ -72,6 +104,10 @@ export const rpcs: Readonly<Record<string, RpcRule>> = {
   'caracal.audit.v1.AuditService/VerifyRange': {
     callers: readers,
     sentence: 'Recomputes the chain of a zone and names each row that does not fit.',
+  },
+  'caracal.audit.v1.AuditService/ReadInputs': {
+    callers: ['api'],
+    sentence: 'Streams the recorded decisions of a zone with their inputs.',
   },
   'grpc.health.v1.Health/Check': { callers: anyone, sentence: 'Says whether this replica serves.' },
   'grpc.health.v1.Health/List': { callers: anyone, sentence: 'Says whether each part of this replica serves.' },

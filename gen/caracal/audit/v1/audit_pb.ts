@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file caracal/audit/v1/audit.proto.
  */
 export const file_caracal_audit_v1_audit: GenFile = /*@__PURE__*/
-  fileDesc("ChxjYXJhY2FsL2F1ZGl0L3YxL2F1ZGl0LnByb3RvEhBjYXJhY2FsLmF1ZGl0LnYxItMBCgtMZWRnZXJFbnRyeRIrCgVldmVudBgBIAEoCzIcLmNhcmFjYWwuZXZlbnQudjEuQXVkaXRFdmVudBILCgNzZXEYAiABKAQSFgoOY29udGVudF9zaGEyNTYYAyABKAkSFwoPcHJldmlvdXNfc2hhMjU2GAQgASgJEhIKCmNoYWluX2htYWMYBSABKAkSFAoMY2hhaW5fa2V5X2lkGAYgASgJEi8KC2luZ2VzdGVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLuAQoTU2VhcmNoRXZlbnRzUmVxdWVzdBIPCgd6b25lX2lkGAEgASgJEikKBXNpbmNlGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgV1bnRpbBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIZGVjaXNpb24YBCABKAkSEwoLZXZlbnRfdHlwZXMYBSADKAkSEgoKcmVxdWVzdF9pZBgGIAEoCRIWCg5hcHBsaWNhdGlvbl9pZBgHIAEoCRINCgVsaW1pdBgIIAEoDRIOCgZjdXJzb3IYCSABKAkiWwoUU2VhcmNoRXZlbnRzUmVzcG9uc2USLgoHZW50cmllcxgBIAMoCzIdLmNhcmFjYWwuYXVkaXQudjEuTGVkZ2VyRW50cnkSEwoLbmV4dF9jdXJzb3IYAiABKAkiNgoPR2V0VHJhY2VSZXF1ZXN0Eg8KB3pvbmVfaWQYASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCSJCChBHZXRUcmFjZVJlc3BvbnNlEi4KB2VudHJpZXMYASADKAsyHS5jYXJhY2FsLmF1ZGl0LnYxLkxlZGdlckVudHJ5IkcKElZlcmlmeVJhbmdlUmVxdWVzdBIPCgd6b25lX2lkGAEgASgJEhAKCGZyb21fc2VxGAIgASgEEg4KBnRvX3NlcRgDIAEoBCJLCgdGaW5kaW5nEgsKA3NlcRgBIAEoBBIQCghldmVudF9pZBgCIAEoCRIMCgRraW5kGAMgASgJEhMKC2Rlc2NyaXB0aW9uGAQgASgJIocBChNWZXJpZnlSYW5nZVJlc3BvbnNlEg8KB2NoZWNrZWQYASABKAQSDQoFdG90YWwYAiABKAQSKwoIZmluZGluZ3MYAyADKAsyGS5jYXJhY2FsLmF1ZGl0LnYxLkZpbmRpbmcSDAoEZG9uZRgEIAEoCBIVCg1maW5kaW5nX2NvdW50GAUgASgEMp4CCgxBdWRpdFNlcnZpY2USXQoMU2VhcmNoRXZlbnRzEiUuY2FyYWNhbC5hdWRpdC52MS5TZWFyY2hFdmVudHNSZXF1ZXN0GiYuY2FyYWNhbC5hdWRpdC52MS5TZWFyY2hFdmVudHNSZXNwb25zZRJRCghHZXRUcmFjZRIhLmNhcmFjYWwuYXVkaXQudjEuR2V0VHJhY2VSZXF1ZXN0GiIuY2FyYWNhbC5hdWRpdC52MS5HZXRUcmFjZVJlc3BvbnNlElwKC1ZlcmlmeVJhbmdlEiQuY2FyYWNhbC5hdWRpdC52MS5WZXJpZnlSYW5nZVJlcXVlc3QaJS5jYXJhY2FsLmF1ZGl0LnYxLlZlcmlmeVJhbmdlUmVzcG9uc2UwAWIGcHJvdG8z", [file_caracal_event_v1_event, file_google_protobuf_timestamp]);
+  fileDesc("ChxjYXJhY2FsL2F1ZGl0L3YxL2F1ZGl0LnByb3RvEhBjYXJhY2FsLmF1ZGl0LnYxItMBCgtMZWRnZXJFbnRyeRIrCgVldmVudBgBIAEoCzIcLmNhcmFjYWwuZXZlbnQudjEuQXVkaXRFdmVudBILCgNzZXEYAiABKAQSFgoOY29udGVudF9zaGEyNTYYAyABKAkSFwoPcHJldmlvdXNfc2hhMjU2GAQgASgJEhIKCmNoYWluX2htYWMYBSABKAkSFAoMY2hhaW5fa2V5X2lkGAYgASgJEi8KC2luZ2VzdGVkX2F0GAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCLuAQoTU2VhcmNoRXZlbnRzUmVxdWVzdBIPCgd6b25lX2lkGAEgASgJEikKBXNpbmNlGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgV1bnRpbBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASEAoIZGVjaXNpb24YBCABKAkSEwoLZXZlbnRfdHlwZXMYBSADKAkSEgoKcmVxdWVzdF9pZBgGIAEoCRIWCg5hcHBsaWNhdGlvbl9pZBgHIAEoCRINCgVsaW1pdBgIIAEoDRIOCgZjdXJzb3IYCSABKAkiWwoUU2VhcmNoRXZlbnRzUmVzcG9uc2USLgoHZW50cmllcxgBIAMoCzIdLmNhcmFjYWwuYXVkaXQudjEuTGVkZ2VyRW50cnkSEwoLbmV4dF9jdXJzb3IYAiABKAkiNgoPR2V0VHJhY2VSZXF1ZXN0Eg8KB3pvbmVfaWQYASABKAkSEgoKcmVxdWVzdF9pZBgCIAEoCSJCChBHZXRUcmFjZVJlc3BvbnNlEi4KB2VudHJpZXMYASADKAsyHS5jYXJhY2FsLmF1ZGl0LnYxLkxlZGdlckVudHJ5IkcKElZlcmlmeVJhbmdlUmVxdWVzdBIPCgd6b25lX2lkGAEgASgJEhAKCGZyb21fc2VxGAIgASgEEg4KBnRvX3NlcRgDIAEoBCJLCgdGaW5kaW5nEgsKA3NlcRgBIAEoBBIQCghldmVudF9pZBgCIAEoCRIMCgRraW5kGAMgASgJEhMKC2Rlc2NyaXB0aW9uGAQgASgJIocBChNWZXJpZnlSYW5nZVJlc3BvbnNlEg8KB2NoZWNrZWQYASABKAQSDQoFdG90YWwYAiABKAQSKwoIZmluZGluZ3MYAyADKAsyGS5jYXJhY2FsLmF1ZGl0LnYxLkZpbmRpbmcSDAoEZG9uZRgEIAEoCBIVCg1maW5kaW5nX2NvdW50GAUgASgEIokBChFSZWFkSW5wdXRzUmVxdWVzdBIPCgd6b25lX2lkGAEgASgJEikKBXNpbmNlGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgV1bnRpbBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDQoFbGltaXQYBCABKA0ioAEKElJlYWRJbnB1dHNSZXNwb25zZRI1CglkZWNpc2lvbnMYASADKAsyIi5jYXJhY2FsLmF1ZGl0LnYxLlJlY29yZGVkRGVjaXNpb24SLwoGaW5wdXRzGAIgAygLMh8uY2FyYWNhbC5hdWRpdC52MS5SZWNvcmRlZElucHV0EhUKDXdpdGhvdXRfaW5wdXQYAyABKAQSCwoDY3V0GAQgASgIIv0BChBSZWNvcmRlZERlY2lzaW9uEhAKCGV2ZW50X2lkGAEgASgJEi8KC29jY3VycmVkX2F0GAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIQCghkZWNpc2lvbhgDIAEoCRIZChFldmFsdWF0aW9uX3N0YXR1cxgEIAEoCRIUCgxpbnB1dF9kaWdlc3QYBSABKAkSFQoNcG9saWN5X2RpZ2VzdBgGIAEoCRIWCg5hcHBsaWNhdGlvbl9pZBgHIAEoCRIQCghyZXNvdXJjZRgIIAEoCRIOCgZzY29wZXMYCSADKAkSEgoKcmVxdWVzdF9pZBgKIAEoCSI5Cg1SZWNvcmRlZElucHV0EhQKDGlucHV0X2RpZ2VzdBgBIAEoCRISCgppbnB1dF9qc29uGAIgASgJMvkCCgxBdWRpdFNlcnZpY2USXQoMU2VhcmNoRXZlbnRzEiUuY2FyYWNhbC5hdWRpdC52MS5TZWFyY2hFdmVudHNSZXF1ZXN0GiYuY2FyYWNhbC5hdWRpdC52MS5TZWFyY2hFdmVudHNSZXNwb25zZRJRCghHZXRUcmFjZRIhLmNhcmFjYWwuYXVkaXQudjEuR2V0VHJhY2VSZXF1ZXN0GiIuY2FyYWNhbC5hdWRpdC52MS5HZXRUcmFjZVJlc3BvbnNlElwKC1ZlcmlmeVJhbmdlEiQuY2FyYWNhbC5hdWRpdC52MS5WZXJpZnlSYW5nZVJlcXVlc3QaJS5jYXJhY2FsLmF1ZGl0LnYxLlZlcmlmeVJhbmdlUmVzcG9uc2UwARJZCgpSZWFkSW5wdXRzEiMuY2FyYWNhbC5hdWRpdC52MS5SZWFkSW5wdXRzUmVxdWVzdBokLmNhcmFjYWwuYXVkaXQudjEuUmVhZElucHV0c1Jlc3BvbnNlMAFiBnByb3RvMw", [file_caracal_event_v1_event, file_google_protobuf_timestamp]);
 
 /**
  * An event with its place in the chain.
@@ -320,6 +320,176 @@ export const VerifyRangeResponseSchema: GenMessage<VerifyRangeResponse> = /*@__P
   messageDesc(file_caracal_audit_v1_audit, 7);
 
 /**
+ * @generated from message caracal.audit.v1.ReadInputsRequest
+ */
+export type ReadInputsRequest = Message<"caracal.audit.v1.ReadInputsRequest"> & {
+  /**
+   * @generated from field: string zone_id = 1;
+   */
+  zoneId: string;
+
+  /**
+   * Inclusive.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 2;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * Exclusive.
+   *
+   * @generated from field: google.protobuf.Timestamp until = 3;
+   */
+  until?: Timestamp | undefined;
+
+  /**
+   * At most this many decisions; 0 means 100,000, which is also the most.
+   *
+   * @generated from field: uint32 limit = 4;
+   */
+  limit: number;
+};
+
+/**
+ * Describes the message caracal.audit.v1.ReadInputsRequest.
+ * Use `create(ReadInputsRequestSchema)` to create a new message.
+ */
+export const ReadInputsRequestSchema: GenMessage<ReadInputsRequest> = /*@__PURE__*/
+  messageDesc(file_caracal_audit_v1_audit, 8);
+
+/**
+ * @generated from message caracal.audit.v1.ReadInputsResponse
+ */
+export type ReadInputsResponse = Message<"caracal.audit.v1.ReadInputsResponse"> & {
+  /**
+   * At most 512 decisions a message.
+   *
+   * @generated from field: repeated caracal.audit.v1.RecordedDecision decisions = 1;
+   */
+  decisions: RecordedDecision[];
+
+  /**
+   * Inputs of this message that the stream has not carried before.
+   *
+   * @generated from field: repeated caracal.audit.v1.RecordedInput inputs = 2;
+   */
+  inputs: RecordedInput[];
+
+  /**
+   * Decisions so far whose input was not recorded.
+   *
+   * @generated from field: uint64 without_input = 3;
+   */
+  withoutInput: bigint;
+
+  /**
+   * True on the last message when the limit cut the range.
+   *
+   * @generated from field: bool cut = 4;
+   */
+  cut: boolean;
+};
+
+/**
+ * Describes the message caracal.audit.v1.ReadInputsResponse.
+ * Use `create(ReadInputsResponseSchema)` to create a new message.
+ */
+export const ReadInputsResponseSchema: GenMessage<ReadInputsResponse> = /*@__PURE__*/
+  messageDesc(file_caracal_audit_v1_audit, 9);
+
+/**
+ * What was decided, without its input.
+ *
+ * @generated from message caracal.audit.v1.RecordedDecision
+ */
+export type RecordedDecision = Message<"caracal.audit.v1.RecordedDecision"> & {
+  /**
+   * @generated from field: string event_id = 1;
+   */
+  eventId: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp occurred_at = 2;
+   */
+  occurredAt?: Timestamp | undefined;
+
+  /**
+   * allow, hold or deny, as policy decided.
+   *
+   * @generated from field: string decision = 3;
+   */
+  decision: string;
+
+  /**
+   * @generated from field: string evaluation_status = 4;
+   */
+  evaluationStatus: string;
+
+  /**
+   * SHA-256 of the canonical input, hex.
+   *
+   * @generated from field: string input_digest = 5;
+   */
+  inputDigest: string;
+
+  /**
+   * @generated from field: string policy_digest = 6;
+   */
+  policyDigest: string;
+
+  /**
+   * @generated from field: string application_id = 7;
+   */
+  applicationId: string;
+
+  /**
+   * @generated from field: string resource = 8;
+   */
+  resource: string;
+
+  /**
+   * @generated from field: repeated string scopes = 9;
+   */
+  scopes: string[];
+
+  /**
+   * @generated from field: string request_id = 10;
+   */
+  requestId: string;
+};
+
+/**
+ * Describes the message caracal.audit.v1.RecordedDecision.
+ * Use `create(RecordedDecisionSchema)` to create a new message.
+ */
+export const RecordedDecisionSchema: GenMessage<RecordedDecision> = /*@__PURE__*/
+  messageDesc(file_caracal_audit_v1_audit, 10);
+
+/**
+ * @generated from message caracal.audit.v1.RecordedInput
+ */
+export type RecordedInput = Message<"caracal.audit.v1.RecordedInput"> & {
+  /**
+   * @generated from field: string input_digest = 1;
+   */
+  inputDigest: string;
+
+  /**
+   * The canonical text, exactly as it was decided on.
+   *
+   * @generated from field: string input_json = 2;
+   */
+  inputJson: string;
+};
+
+/**
+ * Describes the message caracal.audit.v1.RecordedInput.
+ * Use `create(RecordedInputSchema)` to create a new message.
+ */
+export const RecordedInputSchema: GenMessage<RecordedInput> = /*@__PURE__*/
+  messageDesc(file_caracal_audit_v1_audit, 11);
+
+/**
  * @generated from service caracal.audit.v1.AuditService
  */
 export const AuditService: GenService<{
@@ -352,6 +522,17 @@ export const AuditService: GenService<{
     methodKind: "server_streaming";
     input: typeof VerifyRangeRequestSchema;
     output: typeof VerifyRangeResponseSchema;
+  },
+  /**
+   * The recorded decisions of a zone with their inputs, oldest first, for replay. Decisions whose input was not recorded
+   * are counted, not sent. Caller: api.
+   *
+   * @generated from rpc caracal.audit.v1.AuditService.ReadInputs
+   */
+  readInputs: {
+    methodKind: "server_streaming";
+    input: typeof ReadInputsRequestSchema;
+    output: typeof ReadInputsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_caracal_audit_v1_audit, 0);

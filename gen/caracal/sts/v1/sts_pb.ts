@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file caracal/sts/v1/sts.proto.
  */
 export const file_caracal_sts_v1_sts: GenFile = /*@__PURE__*/
-  fileDesc("ChhjYXJhY2FsL3N0cy92MS9zdHMucHJvdG8SDmNhcmFjYWwuc3RzLnYxItIBChBBdXRob3JpemVSZXF1ZXN0Ei0KBWhlbGxvGAEgASgLMhwuY2FyYWNhbC5zdHMudjEuR2F0ZXdheUhlbGxvSAASLAoIcXVlc3Rpb24YAiABKAsyGC5jYXJhY2FsLnN0cy52MS5RdWVzdGlvbkgAEigKBmNhbmNlbBgDIAEoCzIWLmNhcmFjYWwuc3RzLnYxLkNhbmNlbEgAEi4KCWhlYXJ0YmVhdBgEIAEoCzIZLmNhcmFjYWwuc3RzLnYxLkhlYXJ0YmVhdEgAQgcKBWZyYW1lIvoBChFBdXRob3JpemVSZXNwb25zZRIpCgVoZWxsbxgBIAEoCzIYLmNhcmFjYWwuc3RzLnYxLlN0c0hlbGxvSAASKQoFcHJvb2YYAiABKAsyGC5jYXJhY2FsLnN0cy52MS5TdHNQcm9vZkgAEioKB3ZlcmRpY3QYAyABKAsyFy5jYXJhY2FsLnN0cy52MS5WZXJkaWN0SAASLgoJaGVhcnRiZWF0GAQgASgLMhkuY2FyYWNhbC5zdHMudjEuSGVhcnRiZWF0SAASKgoHY2xvc2luZxgFIAEoCzIXLmNhcmFjYWwuc3RzLnYxLkNsb3NpbmdIAEIHCgVmcmFtZSIaCghTdHNIZWxsbxIOCgZyYW5kb20YASABKAwiPwoMR2F0ZXdheUhlbGxvEg4KBnJhbmRvbRgBIAEoDBISCgpyZXBsaWNhX2lkGAIgASgJEgsKA21hYxgDIAEoDCIXCghTdHNQcm9vZhILCgNtYWMYASABKAwiCwoJSGVhcnRiZWF0IgkKB0Nsb3NpbmciFAoGQ2FuY2VsEgoKAmlkGAEgASgEIt4BCghRdWVzdGlvbhIKCgJpZBgBIAEoBBITCgtkZWFkbGluZV9tcxgCIAEoDRIRCgdtYW5kYXRlGAMgASgJSAASGAoObWFuZGF0ZV9kaWdlc3QYBCABKAxIABIPCgd6b25lX2lkGAUgASgJEhAKCHJlc291cmNlGAYgASgJEg4KBm1ldGhvZBgHIAEoCRIMCgRwYXRoGAggASgJEhIKCnJlcXVlc3RfaWQYCSABKAkSEwoLdHJhY2VwYXJlbnQYCiABKAkSDQoFYWdhaW4YCyABKAhCCwoJcHJlc2VudGVkIngKB1ZlcmRpY3QSCgoCaWQYASABKAQSKgoHYWxsb3dlZBgCIAEoCzIXLmNhcmFjYWwuc3RzLnYxLkFsbG93ZWRIABIqCgdyZWZ1c2VkGAMgASgLMhcuY2FyYWNhbC5zdHMudjEuUmVmdXNlZEgAQgkKB291dGNvbWUixwIKB0FsbG93ZWQSEAoIZXZlbnRfaWQYASABKAkSDgoGc2NvcGVzGAIgAygJEiwKCWluamVjdGlvbhgDIAEoCzIZLmNhcmFjYWwuc3RzLnYxLkluamVjdGlvbhIUCgx1cHN0cmVhbV91cmwYBCABKAkSFQoNYWxsb3dlZF9ob3N0cxgFIAMoCRIQCghyZXVzYWJsZRgGIAEoCBIWCg52YWxpZF91bnRpbF9tcxgHIAEoAxIVCg1wb2xpY3lfZGlnZXN0GAggASgJEh0KFXBvbGljeV9zZXRfdmVyc2lvbl9pZBgJIAEoCRIUCgxpbnB1dF9kaWdlc3QYCiABKAkSGAoQcmVzb3VyY2VfdmVyc2lvbhgLIAEoAxIYChBkZWxlZ2F0aW9uX2Vwb2NoGAwgASgDEhUKDXBvbGljeV9zZXRfaWQYDSABKAkiZwoJSW5qZWN0aW9uEhMKC2hlYWRlcl9uYW1lGAEgASgJEhQKDGhlYWRlcl92YWx1ZRgCIAEoCRIYChBpZGVudGl0eV9tYW5kYXRlGAMgASgJEhUKDWV4cGlyZXNfYXRfbXMYBCABKAMipwEKB1JlZnVzZWQSKgoGcmVhc29uGAEgASgOMhouY2FyYWNhbC5mYWlsdXJlLnYxLlJlYXNvbhITCgtkZXNjcmlwdGlvbhgCIAEoCRIYChBkaWFnbm9zdGljc19qc29uGAMgASgJEhAKCGV2ZW50X2lkGAQgASgJEhcKD3JlcXVpcmVkX3Njb3BlcxgFIAMoCRIWCg5yZXRyeV9hZnRlcl9tcxgGIAEoAyLBAQoSTWludFNlc3Npb25SZXF1ZXN0Eg4KBmJlYXJlchgBIAEoCRIPCgd6b25lX2lkGAIgASgJEhgKEGFnZW50X3Nlc3Npb25faWQYAyABKAkSGgoSZGVsZWdhdGlvbl9lZGdlX2lkGAQgASgJEg4KBnNjb3BlcxgFIAMoCRIRCglyZXNvdXJjZXMYBiADKAkSEwoLdHRsX3NlY29uZHMYByABKA0SHAoUbWluX2RlbGVnYXRpb25fZXBvY2gYCCABKAMiagoTTWludFNlc3Npb25SZXNwb25zZRIPCgdtYW5kYXRlGAEgASgJEhIKCmV4cGlyZXNfaW4YAiABKA0SDgoGc2NvcGVzGAMgAygJEhEKCXJlc291cmNlcxgEIAMoCRILCgNqdGkYBSABKAkiNQoSTWFrZVpvbmVLZXlSZXF1ZXN0Eg8KB3pvbmVfaWQYASABKAkSDgoGa2V5X2lkGAIgASgJIjsKE01ha2Vab25lS2V5UmVzcG9uc2USEAoIZW52ZWxvcGUYASABKAwSEgoKcHVibGljX2p3axgCIAEoCSJjChFTZWFsU2VjcmV0UmVxdWVzdBIPCgd6b25lX2lkGAEgASgJEg0KBXRhYmxlGAIgASgJEg4KBmNvbHVtbhgDIAEoCRIOCgZyb3dfaWQYBCABKAkSDgoGc2VjcmV0GAUgASgMIiYKElNlYWxTZWNyZXRSZXNwb25zZRIQCghlbnZlbG9wZRgBIAEoDCJICgxQb2xpY3lTb3VyY2USGQoRcG9saWN5X3ZlcnNpb25faWQYASABKAkSDAoEbmFtZRgCIAEoCRIPCgdjb250ZW50GAMgASgJIm0KFVZhbGlkYXRlUG9saWN5UmVxdWVzdBIPCgd6b25lX2lkGAEgASgJEi4KCHBvbGljaWVzGAIgAygLMhwuY2FyYWNhbC5zdHMudjEuUG9saWN5U291cmNlEhMKC3BhcmFtc19qc29uGAMgASgJImcKDVBvbGljeVByb2JsZW0SGQoRcG9saWN5X3ZlcnNpb25faWQYASABKAkSDAoEbGluZRgCIAEoDRIOCgZjb2x1bW4YAyABKA0SDAoEY29kZRgEIAEoCRIPCgdtZXNzYWdlGAUgASgJIkkKFlZhbGlkYXRlUG9saWN5UmVzcG9uc2USLwoIcHJvYmxlbXMYASADKAsyHS5jYXJhY2FsLnN0cy52MS5Qb2xpY3lQcm9ibGVtIiYKE1BvbGljeVN0YXR1c1JlcXVlc3QSDwoHem9uZV9pZBgBIAEoCSJcChRQb2xpY3lTdGF0dXNSZXNwb25zZRIdChVwb2xpY3lfc2V0X3ZlcnNpb25faWQYASABKAkSFQoNcG9saWN5X2RpZ2VzdBgCIAEoCRIOCgZsb2FkZWQYAyABKAgyowQKClN0c1NlcnZpY2USVAoJQXV0aG9yaXplEiAuY2FyYWNhbC5zdHMudjEuQXV0aG9yaXplUmVxdWVzdBohLmNhcmFjYWwuc3RzLnYxLkF1dGhvcml6ZVJlc3BvbnNlKAEwARJWCgtNaW50U2Vzc2lvbhIiLmNhcmFjYWwuc3RzLnYxLk1pbnRTZXNzaW9uUmVxdWVzdBojLmNhcmFjYWwuc3RzLnYxLk1pbnRTZXNzaW9uUmVzcG9uc2USVgoLTWFrZVpvbmVLZXkSIi5jYXJhY2FsLnN0cy52MS5NYWtlWm9uZUtleVJlcXVlc3QaIy5jYXJhY2FsLnN0cy52MS5NYWtlWm9uZUtleVJlc3BvbnNlElMKClNlYWxTZWNyZXQSIS5jYXJhY2FsLnN0cy52MS5TZWFsU2VjcmV0UmVxdWVzdBoiLmNhcmFjYWwuc3RzLnYxLlNlYWxTZWNyZXRSZXNwb25zZRJfCg5WYWxpZGF0ZVBvbGljeRIlLmNhcmFjYWwuc3RzLnYxLlZhbGlkYXRlUG9saWN5UmVxdWVzdBomLmNhcmFjYWwuc3RzLnYxLlZhbGlkYXRlUG9saWN5UmVzcG9uc2USWQoMUG9saWN5U3RhdHVzEiMuY2FyYWNhbC5zdHMudjEuUG9saWN5U3RhdHVzUmVxdWVzdBokLmNhcmFjYWwuc3RzLnYxLlBvbGljeVN0YXR1c1Jlc3BvbnNlYgZwcm90bzM", [file_caracal_failure_v1_failure]);
+  fileDesc("ChhjYXJhY2FsL3N0cy92MS9zdHMucHJvdG8SDmNhcmFjYWwuc3RzLnYxItIBChBBdXRob3JpemVSZXF1ZXN0Ei0KBWhlbGxvGAEgASgLMhwuY2FyYWNhbC5zdHMudjEuR2F0ZXdheUhlbGxvSAASLAoIcXVlc3Rpb24YAiABKAsyGC5jYXJhY2FsLnN0cy52MS5RdWVzdGlvbkgAEigKBmNhbmNlbBgDIAEoCzIWLmNhcmFjYWwuc3RzLnYxLkNhbmNlbEgAEi4KCWhlYXJ0YmVhdBgEIAEoCzIZLmNhcmFjYWwuc3RzLnYxLkhlYXJ0YmVhdEgAQgcKBWZyYW1lIvoBChFBdXRob3JpemVSZXNwb25zZRIpCgVoZWxsbxgBIAEoCzIYLmNhcmFjYWwuc3RzLnYxLlN0c0hlbGxvSAASKQoFcHJvb2YYAiABKAsyGC5jYXJhY2FsLnN0cy52MS5TdHNQcm9vZkgAEioKB3ZlcmRpY3QYAyABKAsyFy5jYXJhY2FsLnN0cy52MS5WZXJkaWN0SAASLgoJaGVhcnRiZWF0GAQgASgLMhkuY2FyYWNhbC5zdHMudjEuSGVhcnRiZWF0SAASKgoHY2xvc2luZxgFIAEoCzIXLmNhcmFjYWwuc3RzLnYxLkNsb3NpbmdIAEIHCgVmcmFtZSIaCghTdHNIZWxsbxIOCgZyYW5kb20YASABKAwiPwoMR2F0ZXdheUhlbGxvEg4KBnJhbmRvbRgBIAEoDBISCgpyZXBsaWNhX2lkGAIgASgJEgsKA21hYxgDIAEoDCIXCghTdHNQcm9vZhILCgNtYWMYASABKAwiCwoJSGVhcnRiZWF0IgkKB0Nsb3NpbmciFAoGQ2FuY2VsEgoKAmlkGAEgASgEIrsCCghRdWVzdGlvbhIKCgJpZBgBIAEoBBITCgtkZWFkbGluZV9tcxgCIAEoDRIRCgdtYW5kYXRlGAMgASgJSAASGAoObWFuZGF0ZV9kaWdlc3QYBCABKAxIABIPCgd6b25lX2lkGAUgASgJEhAKCHJlc291cmNlGAYgASgJEg4KBm1ldGhvZBgHIAEoCRIMCgRwYXRoGAggASgJEhIKCnJlcXVlc3RfaWQYCSABKAkSEwoLdHJhY2VwYXJlbnQYCiABKAkSDQoFYWdhaW4YCyABKAgSFAoMY2hhbGxlbmdlX2lkGAwgASgJEhgKEGNoYWxsZW5nZV9zZWNyZXQYDSABKAkSEgoKcHJvdmVuX2prdBgOIAEoCRIXCg9wcm92ZW5feDV0X3MyNTYYDyABKAlCCwoJcHJlc2VudGVkIngKB1ZlcmRpY3QSCgoCaWQYASABKAQSKgoHYWxsb3dlZBgCIAEoCzIXLmNhcmFjYWwuc3RzLnYxLkFsbG93ZWRIABIqCgdyZWZ1c2VkGAMgASgLMhcuY2FyYWNhbC5zdHMudjEuUmVmdXNlZEgAQgkKB291dGNvbWUixwIKB0FsbG93ZWQSEAoIZXZlbnRfaWQYASABKAkSDgoGc2NvcGVzGAIgAygJEiwKCWluamVjdGlvbhgDIAEoCzIZLmNhcmFjYWwuc3RzLnYxLkluamVjdGlvbhIUCgx1cHN0cmVhbV91cmwYBCABKAkSFQoNYWxsb3dlZF9ob3N0cxgFIAMoCRIQCghyZXVzYWJsZRgGIAEoCBIWCg52YWxpZF91bnRpbF9tcxgHIAEoAxIVCg1wb2xpY3lfZGlnZXN0GAggASgJEh0KFXBvbGljeV9zZXRfdmVyc2lvbl9pZBgJIAEoCRIUCgxpbnB1dF9kaWdlc3QYCiABKAkSGAoQcmVzb3VyY2VfdmVyc2lvbhgLIAEoAxIYChBkZWxlZ2F0aW9uX2Vwb2NoGAwgASgDEhUKDXBvbGljeV9zZXRfaWQYDSABKAkiZwoJSW5qZWN0aW9uEhMKC2hlYWRlcl9uYW1lGAEgASgJEhQKDGhlYWRlcl92YWx1ZRgCIAEoCRIYChBpZGVudGl0eV9tYW5kYXRlGAMgASgJEhUKDWV4cGlyZXNfYXRfbXMYBCABKAMi1QEKB1JlZnVzZWQSKgoGcmVhc29uGAEgASgOMhouY2FyYWNhbC5mYWlsdXJlLnYxLlJlYXNvbhITCgtkZXNjcmlwdGlvbhgCIAEoCRIYChBkaWFnbm9zdGljc19qc29uGAMgASgJEhAKCGV2ZW50X2lkGAQgASgJEhcKD3JlcXVpcmVkX3Njb3BlcxgFIAMoCRIWCg5yZXRyeV9hZnRlcl9tcxgGIAEoAxIsCgljaGFsbGVuZ2UYByABKAsyGS5jYXJhY2FsLnN0cy52MS5DaGFsbGVuZ2UiTAoJQ2hhbGxlbmdlEgoKAmlkGAEgASgJEgwKBHR5cGUYAiABKAkSDgoGc2VjcmV0GAMgASgJEhUKDWV4cGlyZXNfYXRfbXMYBCABKAMioQIKEk1pbnRTZXNzaW9uUmVxdWVzdBIOCgZiZWFyZXIYASABKAkSDwoHem9uZV9pZBgCIAEoCRIYChBhZ2VudF9zZXNzaW9uX2lkGAMgASgJEhoKEmRlbGVnYXRpb25fZWRnZV9pZBgEIAEoCRIOCgZzY29wZXMYBSADKAkSEQoJcmVzb3VyY2VzGAYgAygJEhMKC3R0bF9zZWNvbmRzGAcgASgNEhwKFG1pbl9kZWxlZ2F0aW9uX2Vwb2NoGAggASgDEhkKEWJlYXJlcl9kcG9wX3Byb29mGAkgASgJEhgKEGJlYXJlcl9kcG9wX3BhdGgYCiABKAkSFwoPYmVhcmVyX3g1dF9zMjU2GAsgASgJEhAKCGRwb3Bfamt0GAwgASgJImoKE01pbnRTZXNzaW9uUmVzcG9uc2USDwoHbWFuZGF0ZRgBIAEoCRISCgpleHBpcmVzX2luGAIgASgNEg4KBnNjb3BlcxgDIAMoCRIRCglyZXNvdXJjZXMYBCADKAkSCwoDanRpGAUgASgJIjUKEk1ha2Vab25lS2V5UmVxdWVzdBIPCgd6b25lX2lkGAEgASgJEg4KBmtleV9pZBgCIAEoCSI7ChNNYWtlWm9uZUtleVJlc3BvbnNlEhAKCGVudmVsb3BlGAEgASgMEhIKCnB1YmxpY19qd2sYAiABKAkiYwoRU2VhbFNlY3JldFJlcXVlc3QSDwoHem9uZV9pZBgBIAEoCRINCgV0YWJsZRgCIAEoCRIOCgZjb2x1bW4YAyABKAkSDgoGcm93X2lkGAQgASgJEg4KBnNlY3JldBgFIAEoDCImChJTZWFsU2VjcmV0UmVzcG9uc2USEAoIZW52ZWxvcGUYASABKAwiSAoMUG9saWN5U291cmNlEhkKEXBvbGljeV92ZXJzaW9uX2lkGAEgASgJEgwKBG5hbWUYAiABKAkSDwoHY29udGVudBgDIAEoCSJtChVWYWxpZGF0ZVBvbGljeVJlcXVlc3QSDwoHem9uZV9pZBgBIAEoCRIuCghwb2xpY2llcxgCIAMoCzIcLmNhcmFjYWwuc3RzLnYxLlBvbGljeVNvdXJjZRITCgtwYXJhbXNfanNvbhgDIAEoCSJnCg1Qb2xpY3lQcm9ibGVtEhkKEXBvbGljeV92ZXJzaW9uX2lkGAEgASgJEgwKBGxpbmUYAiABKA0SDgoGY29sdW1uGAMgASgNEgwKBGNvZGUYBCABKAkSDwoHbWVzc2FnZRgFIAEoCSJJChZWYWxpZGF0ZVBvbGljeVJlc3BvbnNlEi8KCHByb2JsZW1zGAEgAygLMh0uY2FyYWNhbC5zdHMudjEuUG9saWN5UHJvYmxlbSImChNQb2xpY3lTdGF0dXNSZXF1ZXN0Eg8KB3pvbmVfaWQYASABKAkiXAoUUG9saWN5U3RhdHVzUmVzcG9uc2USHQoVcG9saWN5X3NldF92ZXJzaW9uX2lkGAEgASgJEhUKDXBvbGljeV9kaWdlc3QYAiABKAkSDgoGbG9hZGVkGAMgASgIImcKD1BvbGljeUNhbmRpZGF0ZRIPCgd6b25lX2lkGAEgASgJEi4KCHBvbGljaWVzGAIgAygLMhwuY2FyYWNhbC5zdHMudjEuUG9saWN5U291cmNlEhMKC3BhcmFtc19qc29uGAMgASgJIl8KFVNpbXVsYXRlUG9saWN5UmVxdWVzdBIyCgljYW5kaWRhdGUYASABKAsyHy5jYXJhY2FsLnN0cy52MS5Qb2xpY3lDYW5kaWRhdGUSEgoKaW5wdXRfanNvbhgCIAEoCSLEAQoWU2ltdWxhdGVQb2xpY3lSZXNwb25zZRIQCghkZWNpc2lvbhgBIAEoCRIZChFldmFsdWF0aW9uX3N0YXR1cxgCIAEoCRIcChRkZXRlcm1pbmluZ19wb2xpY2llcxgDIAMoCRIYChBkaWFnbm9zdGljc19qc29uGAQgASgJEhQKDGlucHV0X2RpZ2VzdBgFIAEoCRIvCghwcm9ibGVtcxgGIAMoCzIdLmNhcmFjYWwuc3RzLnYxLlBvbGljeVByb2JsZW0iggEKE1JlcGxheVBvbGljeVJlcXVlc3QSNAoJY2FuZGlkYXRlGAEgASgLMh8uY2FyYWNhbC5zdHMudjEuUG9saWN5Q2FuZGlkYXRlSAASLAoFYmF0Y2gYAiABKAsyGy5jYXJhY2FsLnN0cy52MS5SZXBsYXlCYXRjaEgAQgcKBWZyYW1lIjoKC1JlcGxheUJhdGNoEisKBmlucHV0cxgBIAMoCzIbLmNhcmFjYWwuc3RzLnYxLlJlcGxheUlucHV0IjcKC1JlcGxheUlucHV0EhQKDGlucHV0X2RpZ2VzdBgBIAEoCRISCgppbnB1dF9qc29uGAIgASgJIowBChRSZXBsYXlQb2xpY3lSZXNwb25zZRI5CgdjaGVja2VkGAEgASgLMiYuY2FyYWNhbC5zdHMudjEuUmVwbGF5Q2FuZGlkYXRlQ2hlY2tlZEgAEjAKB2Fuc3dlcnMYAiABKAsyHS5jYXJhY2FsLnN0cy52MS5SZXBsYXlBbnN3ZXJzSABCBwoFZnJhbWUiSQoWUmVwbGF5Q2FuZGlkYXRlQ2hlY2tlZBIvCghwcm9ibGVtcxgBIAMoCzIdLmNhcmFjYWwuc3RzLnYxLlBvbGljeVByb2JsZW0iUQoNUmVwbGF5QW5zd2VycxItCgdhbnN3ZXJzGAEgAygLMhwuY2FyYWNhbC5zdHMudjEuUmVwbGF5QW5zd2VyEhEKCWV2YWx1YXRlZBgCIAEoDSJZCgxSZXBsYXlBbnN3ZXISEAoIZGVjaXNpb24YASABKAkSGQoRZXZhbHVhdGlvbl9zdGF0dXMYAiABKAkSHAoUZGV0ZXJtaW5pbmdfcG9saWNpZXMYAyADKAkiJwoUUmVzZWFsU2VjcmV0c1JlcXVlc3QSDwoHem9uZV9pZBgBIAEoCSJpChVSZXNlYWxTZWNyZXRzUmVzcG9uc2USDwoHY2hlY2tlZBgBIAEoBBIQCghyZXNlYWxlZBgCIAEoBBIOCgZmYWlsZWQYAyABKAQSDAoEZG9uZRgEIAEoCBIPCgdjdXJyZW50GAUgASgEIkwKE1Rlc3RQcm92aWRlclJlcXVlc3QSDwoHem9uZV9pZBgBIAEoCRITCgtwcm92aWRlcl9pZBgCIAEoCRIPCgdzdWJqZWN0GAMgASgJIo4BChRUZXN0UHJvdmlkZXJSZXNwb25zZRIKCgJvaxgBIAEoCBIqCgZyZWFzb24YAiABKA4yGi5jYXJhY2FsLmZhaWx1cmUudjEuUmVhc29uEhMKC2Rlc2NyaXB0aW9uGAMgASgJEhIKCmVsYXBzZWRfbXMYBCABKA0SFQoNZXhwaXJlc19hdF9tcxgFIAEoAyJ3ChZCZWdpbkNvbm5lY3Rpb25SZXF1ZXN0Eg8KB3pvbmVfaWQYASABKAkSEwoLcHJvdmlkZXJfaWQYAiABKAkSDwoHc3ViamVjdBgDIAEoCRIUCgxyZWRpcmVjdF91cmkYBCABKAkSEAoIYWN0b3JfaWQYBSABKAkiWgoXQmVnaW5Db25uZWN0aW9uUmVzcG9uc2USGQoRYXV0aG9yaXphdGlvbl91cmwYASABKAkSDQoFc3RhdGUYAiABKAkSFQoNZXhwaXJlc19hdF9tcxgDIAEoAyJrChlDb21wbGV0ZUNvbm5lY3Rpb25SZXF1ZXN0Eg8KB3pvbmVfaWQYASABKAkSDQoFc3RhdGUYAiABKAkSDAoEY29kZRgDIAEoCRIOCgZpc3N1ZXIYBCABKAkSEAoIYWN0b3JfaWQYBSABKAkigAEKGkNvbXBsZXRlQ29ubmVjdGlvblJlc3BvbnNlEhUKDWNvbm5lY3Rpb25faWQYASABKAkSEwoLcHJvdmlkZXJfaWQYAiABKAkSDwoHc3ViamVjdBgDIAEoCRIOCgZzY29wZXMYBCADKAkSFQoNZXhwaXJlc19hdF9tcxgFIAEoAyIzChFJbnRyb3NwZWN0UmVxdWVzdBIPCgd6b25lX2lkGAEgASgJEg0KBXRva2VuGAIgASgJIjkKEkludHJvc3BlY3RSZXNwb25zZRIOCgZhY3RpdmUYASABKAgSEwoLY2xhaW1zX2pzb24YAiABKAkiKgoXV2F0Y2hSZXZvY2F0aW9uc1JlcXVlc3QSDwoHem9uZV9pZBgBIAEoCSLNAQoYV2F0Y2hSZXZvY2F0aW9uc1Jlc3BvbnNlEjYKCHNuYXBzaG90GAEgASgLMiIuY2FyYWNhbC5zdHMudjEuUmV2b2NhdGlvblNuYXBzaG90SAASNgoLcmV2b2NhdGlvbnMYAiABKAsyHy5jYXJhY2FsLnN0cy52MS5SZXZvY2F0aW9uQmF0Y2hIABI4CgloZWFydGJlYXQYAyABKAsyIy5jYXJhY2FsLnN0cy52MS5SZXZvY2F0aW9uSGVhcnRiZWF0SABCBwoFZnJhbWUiZwoSUmV2b2NhdGlvblNuYXBzaG90EgwKBGhlYWQYASABKAMSMQoHYW5jaG9ycxgCIAMoCzIgLmNhcmFjYWwuc3RzLnYxLlJldm9jYXRpb25BbmNob3ISEAoIY29tcGxldGUYAyABKAgiUgoPUmV2b2NhdGlvbkJhdGNoEjEKB2FuY2hvcnMYASADKAsyIC5jYXJhY2FsLnN0cy52MS5SZXZvY2F0aW9uQW5jaG9yEgwKBGhlYWQYAiABKAMiMgoTUmV2b2NhdGlvbkhlYXJ0YmVhdBIMCgRoZWFkGAEgASgDEg0KBWZyZXNoGAIgASgIIjwKEFJldm9jYXRpb25BbmNob3ISDgoGbnVtYmVyGAEgASgDEgwKBGtpbmQYAiABKAkSCgoCaWQYAyABKAkyrQoKClN0c1NlcnZpY2USVAoJQXV0aG9yaXplEiAuY2FyYWNhbC5zdHMudjEuQXV0aG9yaXplUmVxdWVzdBohLmNhcmFjYWwuc3RzLnYxLkF1dGhvcml6ZVJlc3BvbnNlKAEwARJWCgtNaW50U2Vzc2lvbhIiLmNhcmFjYWwuc3RzLnYxLk1pbnRTZXNzaW9uUmVxdWVzdBojLmNhcmFjYWwuc3RzLnYxLk1pbnRTZXNzaW9uUmVzcG9uc2USVgoLTWFrZVpvbmVLZXkSIi5jYXJhY2FsLnN0cy52MS5NYWtlWm9uZUtleVJlcXVlc3QaIy5jYXJhY2FsLnN0cy52MS5NYWtlWm9uZUtleVJlc3BvbnNlElMKClNlYWxTZWNyZXQSIS5jYXJhY2FsLnN0cy52MS5TZWFsU2VjcmV0UmVxdWVzdBoiLmNhcmFjYWwuc3RzLnYxLlNlYWxTZWNyZXRSZXNwb25zZRJfCg5WYWxpZGF0ZVBvbGljeRIlLmNhcmFjYWwuc3RzLnYxLlZhbGlkYXRlUG9saWN5UmVxdWVzdBomLmNhcmFjYWwuc3RzLnYxLlZhbGlkYXRlUG9saWN5UmVzcG9uc2USWQoMUG9saWN5U3RhdHVzEiMuY2FyYWNhbC5zdHMudjEuUG9saWN5U3RhdHVzUmVxdWVzdBokLmNhcmFjYWwuc3RzLnYxLlBvbGljeVN0YXR1c1Jlc3BvbnNlEl8KDlNpbXVsYXRlUG9saWN5EiUuY2FyYWNhbC5zdHMudjEuU2ltdWxhdGVQb2xpY3lSZXF1ZXN0GiYuY2FyYWNhbC5zdHMudjEuU2ltdWxhdGVQb2xpY3lSZXNwb25zZRJdCgxSZXBsYXlQb2xpY3kSIy5jYXJhY2FsLnN0cy52MS5SZXBsYXlQb2xpY3lSZXF1ZXN0GiQuY2FyYWNhbC5zdHMudjEuUmVwbGF5UG9saWN5UmVzcG9uc2UoATABEl4KDVJlc2VhbFNlY3JldHMSJC5jYXJhY2FsLnN0cy52MS5SZXNlYWxTZWNyZXRzUmVxdWVzdBolLmNhcmFjYWwuc3RzLnYxLlJlc2VhbFNlY3JldHNSZXNwb25zZTABElkKDFRlc3RQcm92aWRlchIjLmNhcmFjYWwuc3RzLnYxLlRlc3RQcm92aWRlclJlcXVlc3QaJC5jYXJhY2FsLnN0cy52MS5UZXN0UHJvdmlkZXJSZXNwb25zZRJiCg9CZWdpbkNvbm5lY3Rpb24SJi5jYXJhY2FsLnN0cy52MS5CZWdpbkNvbm5lY3Rpb25SZXF1ZXN0GicuY2FyYWNhbC5zdHMudjEuQmVnaW5Db25uZWN0aW9uUmVzcG9uc2USawoSQ29tcGxldGVDb25uZWN0aW9uEikuY2FyYWNhbC5zdHMudjEuQ29tcGxldGVDb25uZWN0aW9uUmVxdWVzdBoqLmNhcmFjYWwuc3RzLnYxLkNvbXBsZXRlQ29ubmVjdGlvblJlc3BvbnNlElMKCkludHJvc3BlY3QSIS5jYXJhY2FsLnN0cy52MS5JbnRyb3NwZWN0UmVxdWVzdBoiLmNhcmFjYWwuc3RzLnYxLkludHJvc3BlY3RSZXNwb25zZRJnChBXYXRjaFJldm9jYXRpb25zEicuY2FyYWNhbC5zdHMudjEuV2F0Y2hSZXZvY2F0aW9uc1JlcXVlc3QaKC5jYXJhY2FsLnN0cy52MS5XYXRjaFJldm9jYXRpb25zUmVzcG9uc2UwAWIGcHJvdG8z", [file_caracal_failure_v1_failure]);
 
 /**
  * A frame from the Gateway.
@@ -322,6 +322,32 @@ export type Question = Message<"caracal.sts.v1.Question"> & {
    * @generated from field: bool again = 11;
    */
   again: boolean;
+
+  /**
+   * The approval this call presents, and the secret that was shown once; both or neither.
+   *
+   * @generated from field: string challenge_id = 12;
+   */
+  challengeId: string;
+
+  /**
+   * @generated from field: string challenge_secret = 13;
+   */
+  challengeSecret: string;
+
+  /**
+   * The key whose possession the Gateway has proven for this call: an RFC 7638 thumbprint (RFC 9449 §6.1); else empty.
+   *
+   * @generated from field: string proven_jkt = 14;
+   */
+  provenJkt: string;
+
+  /**
+   * The client certificate of this connection, as RFC 8705 §3.1 writes it; empty without one.
+   *
+   * @generated from field: string proven_x5t_s256 = 15;
+   */
+  provenX5tS256: string;
 };
 
 /**
@@ -563,6 +589,13 @@ export type Refused = Message<"caracal.sts.v1.Refused"> & {
    * @generated from field: int64 retry_after_ms = 6;
    */
   retryAfterMs: bigint;
+
+  /**
+   * Only with REASON_INTERACTION_REQUIRED: what has to be approved before the same call may be tried again.
+   *
+   * @generated from field: caracal.sts.v1.Challenge challenge = 7;
+   */
+  challenge?: Challenge | undefined;
 };
 
 /**
@@ -571,6 +604,44 @@ export type Refused = Message<"caracal.sts.v1.Refused"> & {
  */
 export const RefusedSchema: GenMessage<Refused> = /*@__PURE__*/
   messageDesc(file_caracal_sts_v1_sts, 12);
+
+/**
+ * An approval that is waited for. The secret is shown once and proves who may ask for its state and spend it.
+ *
+ * @generated from message caracal.sts.v1.Challenge
+ */
+export type Challenge = Message<"caracal.sts.v1.Challenge"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * What kind of approval policy asked for, such as human_approval.
+   *
+   * @generated from field: string type = 2;
+   */
+  type: string;
+
+  /**
+   * @generated from field: string secret = 3;
+   */
+  secret: string;
+
+  /**
+   * Unix milliseconds on the installation's clock.
+   *
+   * @generated from field: int64 expires_at_ms = 4;
+   */
+  expiresAtMs: bigint;
+};
+
+/**
+ * Describes the message caracal.sts.v1.Challenge.
+ * Use `create(ChallengeSchema)` to create a new message.
+ */
+export const ChallengeSchema: GenMessage<Challenge> = /*@__PURE__*/
+  messageDesc(file_caracal_sts_v1_sts, 13);
 
 /**
  * @generated from message caracal.sts.v1.MintSessionRequest
@@ -629,6 +700,35 @@ export type MintSessionRequest = Message<"caracal.sts.v1.MintSessionRequest"> & 
    * @generated from field: int64 min_delegation_epoch = 8;
    */
   minDelegationEpoch: bigint;
+
+  /**
+   * The proof that came with the bearer (RFC 9449 §4.2), made for the Coordinator's address; empty without one. The
+   * Coordinator has spent its jti.
+   *
+   * @generated from field: string bearer_dpop_proof = 9;
+   */
+  bearerDpopProof: string;
+
+  /**
+   * The path the proof was made for, below COORDINATOR_PUBLIC_URL.
+   *
+   * @generated from field: string bearer_dpop_path = 10;
+   */
+  bearerDpopPath: string;
+
+  /**
+   * The client certificate the bearer came with, as RFC 8705 §3.1 writes it; empty without one.
+   *
+   * @generated from field: string bearer_x5t_s256 = 11;
+   */
+  bearerX5tS256: string;
+
+  /**
+   * The RFC 7638 thumbprint of the key the new mandate is bound to; empty leaves it to the bearer's own binding.
+   *
+   * @generated from field: string dpop_jkt = 12;
+   */
+  dpopJkt: string;
 };
 
 /**
@@ -636,7 +736,7 @@ export type MintSessionRequest = Message<"caracal.sts.v1.MintSessionRequest"> & 
  * Use `create(MintSessionRequestSchema)` to create a new message.
  */
 export const MintSessionRequestSchema: GenMessage<MintSessionRequest> = /*@__PURE__*/
-  messageDesc(file_caracal_sts_v1_sts, 13);
+  messageDesc(file_caracal_sts_v1_sts, 14);
 
 /**
  * @generated from message caracal.sts.v1.MintSessionResponse
@@ -679,7 +779,7 @@ export type MintSessionResponse = Message<"caracal.sts.v1.MintSessionResponse"> 
  * Use `create(MintSessionResponseSchema)` to create a new message.
  */
 export const MintSessionResponseSchema: GenMessage<MintSessionResponse> = /*@__PURE__*/
-  messageDesc(file_caracal_sts_v1_sts, 14);
+  messageDesc(file_caracal_sts_v1_sts, 15);
 
 /**
  * @generated from message caracal.sts.v1.MakeZoneKeyRequest
@@ -703,7 +803,7 @@ export type MakeZoneKeyRequest = Message<"caracal.sts.v1.MakeZoneKeyRequest"> & 
  * Use `create(MakeZoneKeyRequestSchema)` to create a new message.
  */
 export const MakeZoneKeyRequestSchema: GenMessage<MakeZoneKeyRequest> = /*@__PURE__*/
-  messageDesc(file_caracal_sts_v1_sts, 15);
+  messageDesc(file_caracal_sts_v1_sts, 16);
 
 /**
  * @generated from message caracal.sts.v1.MakeZoneKeyResponse
@@ -729,7 +829,7 @@ export type MakeZoneKeyResponse = Message<"caracal.sts.v1.MakeZoneKeyResponse"> 
  * Use `create(MakeZoneKeyResponseSchema)` to create a new message.
  */
 export const MakeZoneKeyResponseSchema: GenMessage<MakeZoneKeyResponse> = /*@__PURE__*/
-  messageDesc(file_caracal_sts_v1_sts, 16);
+  messageDesc(file_caracal_sts_v1_sts, 17);
 
 /**
  * @generated from message caracal.sts.v1.SealSecretRequest
@@ -770,7 +870,7 @@ export type SealSecretRequest = Message<"caracal.sts.v1.SealSecretRequest"> & {
  * Use `create(SealSecretRequestSchema)` to create a new message.
  */
 export const SealSecretRequestSchema: GenMessage<SealSecretRequest> = /*@__PURE__*/
-  messageDesc(file_caracal_sts_v1_sts, 17);
+  messageDesc(file_caracal_sts_v1_sts, 18);
 
 /**
  * @generated from message caracal.sts.v1.SealSecretResponse
@@ -787,7 +887,7 @@ export type SealSecretResponse = Message<"caracal.sts.v1.SealSecretResponse"> & 
  * Use `create(SealSecretResponseSchema)` to create a new message.
  */
 export const SealSecretResponseSchema: GenMessage<SealSecretResponse> = /*@__PURE__*/
-  messageDesc(file_caracal_sts_v1_sts, 18);
+  messageDesc(file_caracal_sts_v1_sts, 19);
 
 /**
  * One policy of a set.
@@ -820,7 +920,7 @@ export type PolicySource = Message<"caracal.sts.v1.PolicySource"> & {
  * Use `create(PolicySourceSchema)` to create a new message.
  */
 export const PolicySourceSchema: GenMessage<PolicySource> = /*@__PURE__*/
-  messageDesc(file_caracal_sts_v1_sts, 19);
+  messageDesc(file_caracal_sts_v1_sts, 20);
 
 /**
  * @generated from message caracal.sts.v1.ValidatePolicyRequest
@@ -851,7 +951,7 @@ export type ValidatePolicyRequest = Message<"caracal.sts.v1.ValidatePolicyReques
  * Use `create(ValidatePolicyRequestSchema)` to create a new message.
  */
 export const ValidatePolicyRequestSchema: GenMessage<ValidatePolicyRequest> = /*@__PURE__*/
-  messageDesc(file_caracal_sts_v1_sts, 20);
+  messageDesc(file_caracal_sts_v1_sts, 21);
 
 /**
  * One thing that is wrong with a policy.
@@ -896,7 +996,7 @@ export type PolicyProblem = Message<"caracal.sts.v1.PolicyProblem"> & {
  * Use `create(PolicyProblemSchema)` to create a new message.
  */
 export const PolicyProblemSchema: GenMessage<PolicyProblem> = /*@__PURE__*/
-  messageDesc(file_caracal_sts_v1_sts, 21);
+  messageDesc(file_caracal_sts_v1_sts, 22);
 
 /**
  * @generated from message caracal.sts.v1.ValidatePolicyResponse
@@ -915,7 +1015,7 @@ export type ValidatePolicyResponse = Message<"caracal.sts.v1.ValidatePolicyRespo
  * Use `create(ValidatePolicyResponseSchema)` to create a new message.
  */
 export const ValidatePolicyResponseSchema: GenMessage<ValidatePolicyResponse> = /*@__PURE__*/
-  messageDesc(file_caracal_sts_v1_sts, 22);
+  messageDesc(file_caracal_sts_v1_sts, 23);
 
 /**
  * @generated from message caracal.sts.v1.PolicyStatusRequest
@@ -932,7 +1032,7 @@ export type PolicyStatusRequest = Message<"caracal.sts.v1.PolicyStatusRequest"> 
  * Use `create(PolicyStatusRequestSchema)` to create a new message.
  */
 export const PolicyStatusRequestSchema: GenMessage<PolicyStatusRequest> = /*@__PURE__*/
-  messageDesc(file_caracal_sts_v1_sts, 23);
+  messageDesc(file_caracal_sts_v1_sts, 24);
 
 /**
  * @generated from message caracal.sts.v1.PolicyStatusResponse
@@ -965,7 +1065,797 @@ export type PolicyStatusResponse = Message<"caracal.sts.v1.PolicyStatusResponse"
  * Use `create(PolicyStatusResponseSchema)` to create a new message.
  */
 export const PolicyStatusResponseSchema: GenMessage<PolicyStatusResponse> = /*@__PURE__*/
-  messageDesc(file_caracal_sts_v1_sts, 24);
+  messageDesc(file_caracal_sts_v1_sts, 25);
+
+/**
+ * A set that is not necessarily stored or active.
+ *
+ * @generated from message caracal.sts.v1.PolicyCandidate
+ */
+export type PolicyCandidate = Message<"caracal.sts.v1.PolicyCandidate"> & {
+  /**
+   * @generated from field: string zone_id = 1;
+   */
+  zoneId: string;
+
+  /**
+   * 1 to 256 policies.
+   *
+   * @generated from field: repeated caracal.sts.v1.PolicySource policies = 2;
+   */
+  policies: PolicySource[];
+
+  /**
+   * The set version's own data document, JSON object text; empty means {}.
+   *
+   * @generated from field: string params_json = 3;
+   */
+  paramsJson: string;
+};
+
+/**
+ * Describes the message caracal.sts.v1.PolicyCandidate.
+ * Use `create(PolicyCandidateSchema)` to create a new message.
+ */
+export const PolicyCandidateSchema: GenMessage<PolicyCandidate> = /*@__PURE__*/
+  messageDesc(file_caracal_sts_v1_sts, 26);
+
+/**
+ * @generated from message caracal.sts.v1.SimulatePolicyRequest
+ */
+export type SimulatePolicyRequest = Message<"caracal.sts.v1.SimulatePolicyRequest"> & {
+  /**
+   * @generated from field: caracal.sts.v1.PolicyCandidate candidate = 1;
+   */
+  candidate?: PolicyCandidate | undefined;
+
+  /**
+   * The decision input, JSON object text of at most 256 KiB.
+   *
+   * @generated from field: string input_json = 2;
+   */
+  inputJson: string;
+};
+
+/**
+ * Describes the message caracal.sts.v1.SimulatePolicyRequest.
+ * Use `create(SimulatePolicyRequestSchema)` to create a new message.
+ */
+export const SimulatePolicyRequestSchema: GenMessage<SimulatePolicyRequest> = /*@__PURE__*/
+  messageDesc(file_caracal_sts_v1_sts, 27);
+
+/**
+ * @generated from message caracal.sts.v1.SimulatePolicyResponse
+ */
+export type SimulatePolicyResponse = Message<"caracal.sts.v1.SimulatePolicyResponse"> & {
+  /**
+   * allow, hold or deny.
+   *
+   * @generated from field: string decision = 1;
+   */
+  decision: string;
+
+  /**
+   * complete, or why there is no clear answer.
+   *
+   * @generated from field: string evaluation_status = 2;
+   */
+  evaluationStatus: string;
+
+  /**
+   * @generated from field: repeated string determining_policies = 3;
+   */
+  determiningPolicies: string[];
+
+  /**
+   * JSON array text.
+   *
+   * @generated from field: string diagnostics_json = 4;
+   */
+  diagnosticsJson: string;
+
+  /**
+   * SHA-256 of the canonical input, hex.
+   *
+   * @generated from field: string input_digest = 5;
+   */
+  inputDigest: string;
+
+  /**
+   * What keeps the candidate from being activated; the other fields are empty then.
+   *
+   * @generated from field: repeated caracal.sts.v1.PolicyProblem problems = 6;
+   */
+  problems: PolicyProblem[];
+};
+
+/**
+ * Describes the message caracal.sts.v1.SimulatePolicyResponse.
+ * Use `create(SimulatePolicyResponseSchema)` to create a new message.
+ */
+export const SimulatePolicyResponseSchema: GenMessage<SimulatePolicyResponse> = /*@__PURE__*/
+  messageDesc(file_caracal_sts_v1_sts, 28);
+
+/**
+ * @generated from message caracal.sts.v1.ReplayPolicyRequest
+ */
+export type ReplayPolicyRequest = Message<"caracal.sts.v1.ReplayPolicyRequest"> & {
+  /**
+   * @generated from oneof caracal.sts.v1.ReplayPolicyRequest.frame
+   */
+  frame: {
+    /**
+     * @generated from field: caracal.sts.v1.PolicyCandidate candidate = 1;
+     */
+    value: PolicyCandidate;
+    case: "candidate";
+  } | {
+    /**
+     * @generated from field: caracal.sts.v1.ReplayBatch batch = 2;
+     */
+    value: ReplayBatch;
+    case: "batch";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message caracal.sts.v1.ReplayPolicyRequest.
+ * Use `create(ReplayPolicyRequestSchema)` to create a new message.
+ */
+export const ReplayPolicyRequestSchema: GenMessage<ReplayPolicyRequest> = /*@__PURE__*/
+  messageDesc(file_caracal_sts_v1_sts, 29);
+
+/**
+ * Recorded inputs, each with its own id of the caller's choice.
+ *
+ * @generated from message caracal.sts.v1.ReplayBatch
+ */
+export type ReplayBatch = Message<"caracal.sts.v1.ReplayBatch"> & {
+  /**
+   * 1 to 512.
+   *
+   * @generated from field: repeated caracal.sts.v1.ReplayInput inputs = 1;
+   */
+  inputs: ReplayInput[];
+};
+
+/**
+ * Describes the message caracal.sts.v1.ReplayBatch.
+ * Use `create(ReplayBatchSchema)` to create a new message.
+ */
+export const ReplayBatchSchema: GenMessage<ReplayBatch> = /*@__PURE__*/
+  messageDesc(file_caracal_sts_v1_sts, 30);
+
+/**
+ * @generated from message caracal.sts.v1.ReplayInput
+ */
+export type ReplayInput = Message<"caracal.sts.v1.ReplayInput"> & {
+  /**
+   * The SHA-256 of the canonical input, hex; equal digests are evaluated once.
+   *
+   * @generated from field: string input_digest = 1;
+   */
+  inputDigest: string;
+
+  /**
+   * The canonical input as it was recorded; empty when this stream has carried it before.
+   *
+   * @generated from field: string input_json = 2;
+   */
+  inputJson: string;
+};
+
+/**
+ * Describes the message caracal.sts.v1.ReplayInput.
+ * Use `create(ReplayInputSchema)` to create a new message.
+ */
+export const ReplayInputSchema: GenMessage<ReplayInput> = /*@__PURE__*/
+  messageDesc(file_caracal_sts_v1_sts, 31);
+
+/**
+ * @generated from message caracal.sts.v1.ReplayPolicyResponse
+ */
+export type ReplayPolicyResponse = Message<"caracal.sts.v1.ReplayPolicyResponse"> & {
+  /**
+   * @generated from oneof caracal.sts.v1.ReplayPolicyResponse.frame
+   */
+  frame: {
+    /**
+     * Sent once, before any answer: what keeps the candidate from being loaded. Empty when it is loaded.
+     *
+     * @generated from field: caracal.sts.v1.ReplayCandidateChecked checked = 1;
+     */
+    value: ReplayCandidateChecked;
+    case: "checked";
+  } | {
+    /**
+     * @generated from field: caracal.sts.v1.ReplayAnswers answers = 2;
+     */
+    value: ReplayAnswers;
+    case: "answers";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message caracal.sts.v1.ReplayPolicyResponse.
+ * Use `create(ReplayPolicyResponseSchema)` to create a new message.
+ */
+export const ReplayPolicyResponseSchema: GenMessage<ReplayPolicyResponse> = /*@__PURE__*/
+  messageDesc(file_caracal_sts_v1_sts, 32);
+
+/**
+ * @generated from message caracal.sts.v1.ReplayCandidateChecked
+ */
+export type ReplayCandidateChecked = Message<"caracal.sts.v1.ReplayCandidateChecked"> & {
+  /**
+   * @generated from field: repeated caracal.sts.v1.PolicyProblem problems = 1;
+   */
+  problems: PolicyProblem[];
+};
+
+/**
+ * Describes the message caracal.sts.v1.ReplayCandidateChecked.
+ * Use `create(ReplayCandidateCheckedSchema)` to create a new message.
+ */
+export const ReplayCandidateCheckedSchema: GenMessage<ReplayCandidateChecked> = /*@__PURE__*/
+  messageDesc(file_caracal_sts_v1_sts, 33);
+
+/**
+ * The answers to one batch, in its order.
+ *
+ * @generated from message caracal.sts.v1.ReplayAnswers
+ */
+export type ReplayAnswers = Message<"caracal.sts.v1.ReplayAnswers"> & {
+  /**
+   * @generated from field: repeated caracal.sts.v1.ReplayAnswer answers = 1;
+   */
+  answers: ReplayAnswer[];
+
+  /**
+   * How many inputs of this batch were really evaluated; the others were answered from equal digests.
+   *
+   * @generated from field: uint32 evaluated = 2;
+   */
+  evaluated: number;
+};
+
+/**
+ * Describes the message caracal.sts.v1.ReplayAnswers.
+ * Use `create(ReplayAnswersSchema)` to create a new message.
+ */
+export const ReplayAnswersSchema: GenMessage<ReplayAnswers> = /*@__PURE__*/
+  messageDesc(file_caracal_sts_v1_sts, 34);
+
+/**
+ * @generated from message caracal.sts.v1.ReplayAnswer
+ */
+export type ReplayAnswer = Message<"caracal.sts.v1.ReplayAnswer"> & {
+  /**
+   * allow, hold or deny.
+   *
+   * @generated from field: string decision = 1;
+   */
+  decision: string;
+
+  /**
+   * @generated from field: string evaluation_status = 2;
+   */
+  evaluationStatus: string;
+
+  /**
+   * @generated from field: repeated string determining_policies = 3;
+   */
+  determiningPolicies: string[];
+};
+
+/**
+ * Describes the message caracal.sts.v1.ReplayAnswer.
+ * Use `create(ReplayAnswerSchema)` to create a new message.
+ */
+export const ReplayAnswerSchema: GenMessage<ReplayAnswer> = /*@__PURE__*/
+  messageDesc(file_caracal_sts_v1_sts, 35);
+
+/**
+ * @generated from message caracal.sts.v1.ResealSecretsRequest
+ */
+export type ResealSecretsRequest = Message<"caracal.sts.v1.ResealSecretsRequest"> & {
+  /**
+   * Only this zone; empty means all.
+   *
+   * @generated from field: string zone_id = 1;
+   */
+  zoneId: string;
+};
+
+/**
+ * Describes the message caracal.sts.v1.ResealSecretsRequest.
+ * Use `create(ResealSecretsRequestSchema)` to create a new message.
+ */
+export const ResealSecretsRequestSchema: GenMessage<ResealSecretsRequest> = /*@__PURE__*/
+  messageDesc(file_caracal_sts_v1_sts, 36);
+
+/**
+ * @generated from message caracal.sts.v1.ResealSecretsResponse
+ */
+export type ResealSecretsResponse = Message<"caracal.sts.v1.ResealSecretsResponse"> & {
+  /**
+   * Envelopes looked at so far.
+   *
+   * @generated from field: uint64 checked = 1;
+   */
+  checked: bigint;
+
+  /**
+   * Sealed again by this call.
+   *
+   * @generated from field: uint64 resealed = 2;
+   */
+  resealed: bigint;
+
+  /**
+   * Could not be opened with any key that is known; each is named in the ledger.
+   *
+   * @generated from field: uint64 failed = 3;
+   */
+  failed: bigint;
+
+  /**
+   * @generated from field: bool done = 4;
+   */
+  done: boolean;
+
+  /**
+   * Already under the present key.
+   *
+   * @generated from field: uint64 current = 5;
+   */
+  current: bigint;
+};
+
+/**
+ * Describes the message caracal.sts.v1.ResealSecretsResponse.
+ * Use `create(ResealSecretsResponseSchema)` to create a new message.
+ */
+export const ResealSecretsResponseSchema: GenMessage<ResealSecretsResponse> = /*@__PURE__*/
+  messageDesc(file_caracal_sts_v1_sts, 37);
+
+/**
+ * @generated from message caracal.sts.v1.TestProviderRequest
+ */
+export type TestProviderRequest = Message<"caracal.sts.v1.TestProviderRequest"> & {
+  /**
+   * @generated from field: string zone_id = 1;
+   */
+  zoneId: string;
+
+  /**
+   * @generated from field: string provider_id = 2;
+   */
+  providerId: string;
+
+  /**
+   * The user whose connection is tested; empty for a connection of the whole zone and for other kinds.
+   *
+   * @generated from field: string subject = 3;
+   */
+  subject: string;
+};
+
+/**
+ * Describes the message caracal.sts.v1.TestProviderRequest.
+ * Use `create(TestProviderRequestSchema)` to create a new message.
+ */
+export const TestProviderRequestSchema: GenMessage<TestProviderRequest> = /*@__PURE__*/
+  messageDesc(file_caracal_sts_v1_sts, 38);
+
+/**
+ * @generated from message caracal.sts.v1.TestProviderResponse
+ */
+export type TestProviderResponse = Message<"caracal.sts.v1.TestProviderResponse"> & {
+  /**
+   * @generated from field: bool ok = 1;
+   */
+  ok: boolean;
+
+  /**
+   * Why not, from the closed catalogue; unspecified when ok.
+   *
+   * @generated from field: caracal.failure.v1.Reason reason = 2;
+   */
+  reason: Reason;
+
+  /**
+   * One sentence that may be shown to the administrator.
+   *
+   * @generated from field: string description = 3;
+   */
+  description: string;
+
+  /**
+   * How long the provider took, milliseconds.
+   *
+   * @generated from field: uint32 elapsed_ms = 4;
+   */
+  elapsedMs: number;
+
+  /**
+   * Unix milliseconds when the obtained credential stops working; 0 when unknown.
+   *
+   * @generated from field: int64 expires_at_ms = 5;
+   */
+  expiresAtMs: bigint;
+};
+
+/**
+ * Describes the message caracal.sts.v1.TestProviderResponse.
+ * Use `create(TestProviderResponseSchema)` to create a new message.
+ */
+export const TestProviderResponseSchema: GenMessage<TestProviderResponse> = /*@__PURE__*/
+  messageDesc(file_caracal_sts_v1_sts, 39);
+
+/**
+ * @generated from message caracal.sts.v1.BeginConnectionRequest
+ */
+export type BeginConnectionRequest = Message<"caracal.sts.v1.BeginConnectionRequest"> & {
+  /**
+   * @generated from field: string zone_id = 1;
+   */
+  zoneId: string;
+
+  /**
+   * @generated from field: string provider_id = 2;
+   */
+  providerId: string;
+
+  /**
+   * The user the connection is for (`user:<subject issuer>:<sub>`); empty for a connection of the whole zone.
+   *
+   * @generated from field: string subject = 3;
+   */
+  subject: string;
+
+  /**
+   * Must be one of the provider's redirect_uris, compared exactly.
+   *
+   * @generated from field: string redirect_uri = 4;
+   */
+  redirectUri: string;
+
+  /**
+   * The administrator's actor id; only the same one may complete.
+   *
+   * @generated from field: string actor_id = 5;
+   */
+  actorId: string;
+};
+
+/**
+ * Describes the message caracal.sts.v1.BeginConnectionRequest.
+ * Use `create(BeginConnectionRequestSchema)` to create a new message.
+ */
+export const BeginConnectionRequestSchema: GenMessage<BeginConnectionRequest> = /*@__PURE__*/
+  messageDesc(file_caracal_sts_v1_sts, 40);
+
+/**
+ * @generated from message caracal.sts.v1.BeginConnectionResponse
+ */
+export type BeginConnectionResponse = Message<"caracal.sts.v1.BeginConnectionResponse"> & {
+  /**
+   * @generated from field: string authorization_url = 1;
+   */
+  authorizationUrl: string;
+
+  /**
+   * The state within the address, by which the attempt is found again.
+   *
+   * @generated from field: string state = 2;
+   */
+  state: string;
+
+  /**
+   * Unix milliseconds on the installation's clock.
+   *
+   * @generated from field: int64 expires_at_ms = 3;
+   */
+  expiresAtMs: bigint;
+};
+
+/**
+ * Describes the message caracal.sts.v1.BeginConnectionResponse.
+ * Use `create(BeginConnectionResponseSchema)` to create a new message.
+ */
+export const BeginConnectionResponseSchema: GenMessage<BeginConnectionResponse> = /*@__PURE__*/
+  messageDesc(file_caracal_sts_v1_sts, 41);
+
+/**
+ * @generated from message caracal.sts.v1.CompleteConnectionRequest
+ */
+export type CompleteConnectionRequest = Message<"caracal.sts.v1.CompleteConnectionRequest"> & {
+  /**
+   * @generated from field: string zone_id = 1;
+   */
+  zoneId: string;
+
+  /**
+   * @generated from field: string state = 2;
+   */
+  state: string;
+
+  /**
+   * @generated from field: string code = 3;
+   */
+  code: string;
+
+  /**
+   * The `iss` of the authorization response (RFC 9207); empty when it had none.
+   *
+   * @generated from field: string issuer = 4;
+   */
+  issuer: string;
+
+  /**
+   * @generated from field: string actor_id = 5;
+   */
+  actorId: string;
+};
+
+/**
+ * Describes the message caracal.sts.v1.CompleteConnectionRequest.
+ * Use `create(CompleteConnectionRequestSchema)` to create a new message.
+ */
+export const CompleteConnectionRequestSchema: GenMessage<CompleteConnectionRequest> = /*@__PURE__*/
+  messageDesc(file_caracal_sts_v1_sts, 42);
+
+/**
+ * @generated from message caracal.sts.v1.CompleteConnectionResponse
+ */
+export type CompleteConnectionResponse = Message<"caracal.sts.v1.CompleteConnectionResponse"> & {
+  /**
+   * @generated from field: string connection_id = 1;
+   */
+  connectionId: string;
+
+  /**
+   * @generated from field: string provider_id = 2;
+   */
+  providerId: string;
+
+  /**
+   * @generated from field: string subject = 3;
+   */
+  subject: string;
+
+  /**
+   * Scopes the provider has granted, as it words them.
+   *
+   * @generated from field: repeated string scopes = 4;
+   */
+  scopes: string[];
+
+  /**
+   * Unix milliseconds when the access token stops working; 0 when unknown.
+   *
+   * @generated from field: int64 expires_at_ms = 5;
+   */
+  expiresAtMs: bigint;
+};
+
+/**
+ * Describes the message caracal.sts.v1.CompleteConnectionResponse.
+ * Use `create(CompleteConnectionResponseSchema)` to create a new message.
+ */
+export const CompleteConnectionResponseSchema: GenMessage<CompleteConnectionResponse> = /*@__PURE__*/
+  messageDesc(file_caracal_sts_v1_sts, 43);
+
+/**
+ * @generated from message caracal.sts.v1.IntrospectRequest
+ */
+export type IntrospectRequest = Message<"caracal.sts.v1.IntrospectRequest"> & {
+  /**
+   * @generated from field: string zone_id = 1;
+   */
+  zoneId: string;
+
+  /**
+   * @generated from field: string token = 2;
+   */
+  token: string;
+};
+
+/**
+ * Describes the message caracal.sts.v1.IntrospectRequest.
+ * Use `create(IntrospectRequestSchema)` to create a new message.
+ */
+export const IntrospectRequestSchema: GenMessage<IntrospectRequest> = /*@__PURE__*/
+  messageDesc(file_caracal_sts_v1_sts, 44);
+
+/**
+ * @generated from message caracal.sts.v1.IntrospectResponse
+ */
+export type IntrospectResponse = Message<"caracal.sts.v1.IntrospectResponse"> & {
+  /**
+   * @generated from field: bool active = 1;
+   */
+  active: boolean;
+
+  /**
+   * The members of RFC 7662 §2.2, JSON object text; empty unless active.
+   *
+   * @generated from field: string claims_json = 2;
+   */
+  claimsJson: string;
+};
+
+/**
+ * Describes the message caracal.sts.v1.IntrospectResponse.
+ * Use `create(IntrospectResponseSchema)` to create a new message.
+ */
+export const IntrospectResponseSchema: GenMessage<IntrospectResponse> = /*@__PURE__*/
+  messageDesc(file_caracal_sts_v1_sts, 45);
+
+/**
+ * @generated from message caracal.sts.v1.WatchRevocationsRequest
+ */
+export type WatchRevocationsRequest = Message<"caracal.sts.v1.WatchRevocationsRequest"> & {
+  /**
+   * @generated from field: string zone_id = 1;
+   */
+  zoneId: string;
+};
+
+/**
+ * Describes the message caracal.sts.v1.WatchRevocationsRequest.
+ * Use `create(WatchRevocationsRequestSchema)` to create a new message.
+ */
+export const WatchRevocationsRequestSchema: GenMessage<WatchRevocationsRequest> = /*@__PURE__*/
+  messageDesc(file_caracal_sts_v1_sts, 46);
+
+/**
+ * @generated from message caracal.sts.v1.WatchRevocationsResponse
+ */
+export type WatchRevocationsResponse = Message<"caracal.sts.v1.WatchRevocationsResponse"> & {
+  /**
+   * @generated from oneof caracal.sts.v1.WatchRevocationsResponse.frame
+   */
+  frame: {
+    /**
+     * @generated from field: caracal.sts.v1.RevocationSnapshot snapshot = 1;
+     */
+    value: RevocationSnapshot;
+    case: "snapshot";
+  } | {
+    /**
+     * @generated from field: caracal.sts.v1.RevocationBatch revocations = 2;
+     */
+    value: RevocationBatch;
+    case: "revocations";
+  } | {
+    /**
+     * @generated from field: caracal.sts.v1.RevocationHeartbeat heartbeat = 3;
+     */
+    value: RevocationHeartbeat;
+    case: "heartbeat";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message caracal.sts.v1.WatchRevocationsResponse.
+ * Use `create(WatchRevocationsResponseSchema)` to create a new message.
+ */
+export const WatchRevocationsResponseSchema: GenMessage<WatchRevocationsResponse> = /*@__PURE__*/
+  messageDesc(file_caracal_sts_v1_sts, 47);
+
+/**
+ * Everything that can still refuse a mandate. Large snapshots come in several messages; the last has complete = true.
+ *
+ * @generated from message caracal.sts.v1.RevocationSnapshot
+ */
+export type RevocationSnapshot = Message<"caracal.sts.v1.RevocationSnapshot"> & {
+  /**
+   * Revocations up to this number are applied once the snapshot is complete.
+   *
+   * @generated from field: int64 head = 1;
+   */
+  head: bigint;
+
+  /**
+   * @generated from field: repeated caracal.sts.v1.RevocationAnchor anchors = 2;
+   */
+  anchors: RevocationAnchor[];
+
+  /**
+   * @generated from field: bool complete = 3;
+   */
+  complete: boolean;
+};
+
+/**
+ * Describes the message caracal.sts.v1.RevocationSnapshot.
+ * Use `create(RevocationSnapshotSchema)` to create a new message.
+ */
+export const RevocationSnapshotSchema: GenMessage<RevocationSnapshot> = /*@__PURE__*/
+  messageDesc(file_caracal_sts_v1_sts, 48);
+
+/**
+ * @generated from message caracal.sts.v1.RevocationBatch
+ */
+export type RevocationBatch = Message<"caracal.sts.v1.RevocationBatch"> & {
+  /**
+   * @generated from field: repeated caracal.sts.v1.RevocationAnchor anchors = 1;
+   */
+  anchors: RevocationAnchor[];
+
+  /**
+   * Everything up to this number has been sent.
+   *
+   * @generated from field: int64 head = 2;
+   */
+  head: bigint;
+};
+
+/**
+ * Describes the message caracal.sts.v1.RevocationBatch.
+ * Use `create(RevocationBatchSchema)` to create a new message.
+ */
+export const RevocationBatchSchema: GenMessage<RevocationBatch> = /*@__PURE__*/
+  messageDesc(file_caracal_sts_v1_sts, 49);
+
+/**
+ * @generated from message caracal.sts.v1.RevocationHeartbeat
+ */
+export type RevocationHeartbeat = Message<"caracal.sts.v1.RevocationHeartbeat"> & {
+  /**
+   * The highest number that the STS had applied when it was sent.
+   *
+   * @generated from field: int64 head = 1;
+   */
+  head: bigint;
+
+  /**
+   * False while the STS itself cannot tell whether it is current: a verifier refuses until it is true again.
+   *
+   * @generated from field: bool fresh = 2;
+   */
+  fresh: boolean;
+};
+
+/**
+ * Describes the message caracal.sts.v1.RevocationHeartbeat.
+ * Use `create(RevocationHeartbeatSchema)` to create a new message.
+ */
+export const RevocationHeartbeatSchema: GenMessage<RevocationHeartbeat> = /*@__PURE__*/
+  messageDesc(file_caracal_sts_v1_sts, 50);
+
+/**
+ * Refuses mandates it matches whose `rev` is below `number`.
+ *
+ * @generated from message caracal.sts.v1.RevocationAnchor
+ */
+export type RevocationAnchor = Message<"caracal.sts.v1.RevocationAnchor"> & {
+  /**
+   * @generated from field: int64 number = 1;
+   */
+  number: bigint;
+
+  /**
+   * session, agent_session, edge, jti, application, subject, zone_key or zone.
+   *
+   * @generated from field: string kind = 2;
+   */
+  kind: string;
+
+  /**
+   * @generated from field: string id = 3;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message caracal.sts.v1.RevocationAnchor.
+ * Use `create(RevocationAnchorSchema)` to create a new message.
+ */
+export const RevocationAnchorSchema: GenMessage<RevocationAnchor> = /*@__PURE__*/
+  messageDesc(file_caracal_sts_v1_sts, 51);
 
 /**
  * @generated from service caracal.sts.v1.StsService
@@ -1036,6 +1926,90 @@ export const StsService: GenService<{
     methodKind: "unary";
     input: typeof PolicyStatusRequestSchema;
     output: typeof PolicyStatusResponseSchema;
+  },
+  /**
+   * Decides one input by a candidate set, enforcing nothing and recording nothing. Caller: api.
+   *
+   * @generated from rpc caracal.sts.v1.StsService.SimulatePolicy
+   */
+  simulatePolicy: {
+    methodKind: "unary";
+    input: typeof SimulatePolicyRequestSchema;
+    output: typeof SimulatePolicyResponseSchema;
+  },
+  /**
+   * Decides recorded inputs again by a candidate set. The first frame names the candidate, the following ones carry
+   * inputs; the answers come in the order of the inputs. The STS reads no ledger: the caller feeds it. Caller: api.
+   *
+   * @generated from rpc caracal.sts.v1.StsService.ReplayPolicy
+   */
+  replayPolicy: {
+    methodKind: "bidi_streaming";
+    input: typeof ReplayPolicyRequestSchema;
+    output: typeof ReplayPolicyResponseSchema;
+  },
+  /**
+   * Seals again, under the present key-encryption key, everything that is still sealed under the previous one. Repeating
+   * it is harmless. The last message has done = true. Caller: api.
+   *
+   * @generated from rpc caracal.sts.v1.StsService.ResealSecrets
+   */
+  resealSecrets: {
+    methodKind: "server_streaming";
+    input: typeof ResealSecretsRequestSchema;
+    output: typeof ResealSecretsResponseSchema;
+  },
+  /**
+   * Obtains a credential from a provider as a governed call would, and throws it away. Caller: api.
+   *
+   * @generated from rpc caracal.sts.v1.StsService.TestProvider
+   */
+  testProvider: {
+    methodKind: "unary";
+    input: typeof TestProviderRequestSchema;
+    output: typeof TestProviderResponseSchema;
+  },
+  /**
+   * Starts an authorization-code connection (RFC 6749 §4.1 with PKCE, RFC 7636) and answers with the address to send the
+   * administrator's browser to. Caller: api.
+   *
+   * @generated from rpc caracal.sts.v1.StsService.BeginConnection
+   */
+  beginConnection: {
+    methodKind: "unary";
+    input: typeof BeginConnectionRequestSchema;
+    output: typeof BeginConnectionResponseSchema;
+  },
+  /**
+   * Redeems the code that came back. The state is good once, and only for the administrator who began. Caller: api.
+   *
+   * @generated from rpc caracal.sts.v1.StsService.CompleteConnection
+   */
+  completeConnection: {
+    methodKind: "unary";
+    input: typeof CompleteConnectionRequestSchema;
+    output: typeof CompleteConnectionResponseSchema;
+  },
+  /**
+   * What a token of this zone is worth now (RFC 7662 §2.2), for administrators. Caller: api.
+   *
+   * @generated from rpc caracal.sts.v1.StsService.Introspect
+   */
+  introspect: {
+    methodKind: "unary";
+    input: typeof IntrospectRequestSchema;
+    output: typeof IntrospectResponseSchema;
+  },
+  /**
+   * The revocations of one zone: a snapshot first, then each new one, with a heartbeat at least every second. Callers:
+   * whoever presents an ambient mandate of that zone; the stream ends when the mandate expires or is revoked.
+   *
+   * @generated from rpc caracal.sts.v1.StsService.WatchRevocations
+   */
+  watchRevocations: {
+    methodKind: "server_streaming";
+    input: typeof WatchRevocationsRequestSchema;
+    output: typeof WatchRevocationsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_caracal_sts_v1_sts, 0);
