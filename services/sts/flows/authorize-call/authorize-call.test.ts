@@ -17,13 +17,16 @@ async function setUp(options: MemoryOptions = {}) {
     source: '',
     zoneId: memory.zone.id,
     applicationId: application.id,
-    clientSecret: secret,
+    credential: { kind: 'secret', secret },
     resources: ['a'],
     scopes: undefined,
-    subjectToken: undefined,
+    subject: undefined,
+    actorToken: undefined,
     agentSessionId: undefined,
     delegationEdgeId: undefined,
     ttlSeconds: undefined,
+    challenge: undefined,
+    proof: { dpop: undefined, method: 'POST', path: '/oauth/2/token', certificateThumbprint: undefined },
   });
   memory.ports.evidence.events.length = 0;
   const ask = async (more: Partial<CallQuestion> = {}): Promise<CallVerdict> =>

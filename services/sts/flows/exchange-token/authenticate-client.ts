@@ -17,10 +17,14 @@ export interface AuthenticateDeps {
   readonly unknownZoneKey: Uint8Array;
 }
 
+/** What a client proves itself with: its secret, or an assertion it signed (RFC 7523 §2.2); never both. */
+export type ClientCredential =
+  { readonly kind: 'secret'; readonly secret: string } | { readonly kind: 'assertion'; readonly assertion: string };
+
 export interface Credentials {
   readonly zoneId: string;
   readonly applicationId: string;
-  readonly clientSecret: string;
+  readonly credential: ClientCredential;
   readonly source: string;
 }
 
@@ -51,13 +55,14 @@ export async function authenticateClient(
   deps: AuthenticateDeps,
   credentials: Credentials,
 ): Promise<AuthenticatedClient> {
-  const { zoneId, applicationId, clientSecret } = credentials;
+  const { zoneId, applicationId, credential } = credentials;
+  if (credential.kind === 'assertion') throw fail('invalid_client', { privateDetail: 'no_usable_secret' });
   const { zone, application } = await find(deps, credentials);
   const checkKey = zone?.secretCheckKey ?? deps.unknownZoneKey;
-  const plausible = hasRightCheck(checkKey, clientSecret, applicationId);
+  const plausible = hasRightCheck(checkKey, credential.secret, applicationId);
   const storedHash = application?.secretHash;
   const right =
-    plausible && (await deps.secretVerifier.verify({ zoneId, applicationId, storedHash, secret: clientSecret }));
+    plausible && (await deps.secretVerifier.verify({ zoneId, applicationId, storedHash, secret: credential.secret }));
   if (zone && application && right) return { zone, application };
   if (deps.failureCounter.failed(applicationId, credentials.source)) {
     throw fail('rate_limited', { retryAfterMs: failureWindowMs, privateDetail: 'too many failed authentications' });

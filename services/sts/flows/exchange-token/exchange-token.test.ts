@@ -24,13 +24,16 @@ function setUp(options: MemoryOptions = {}) {
     source: '192.0.2.1',
     zoneId: memory.zone.id,
     applicationId: application.id,
-    clientSecret: secret,
+    credential: { kind: 'secret', secret },
     resources: ['a'],
     scopes: undefined,
-    subjectToken: undefined,
+    subject: undefined,
+    actorToken: undefined,
     agentSessionId: undefined,
     delegationEdgeId: undefined,
     ttlSeconds: undefined,
+    challenge: undefined,
+    proof: { dpop: undefined, method: 'POST', path: '/oauth/2/token', certificateThumbprint: undefined },
     ...fields,
   });
   const exchange = async (fields: Partial<TokenRequest> = {}): Promise<TokenGrant> =>
@@ -159,17 +162,23 @@ describe('an exchange', () => {
     const world = setUp();
     world.ports.evidence.usable = false;
     expect(await reasonOf(world.exchange())).toBe('audit_unavailable');
-    expect(await reasonOf(world.exchange({ clientSecret: 'junk' }))).toBe('audit_unavailable');
+    expect(await reasonOf(world.exchange({ credential: { kind: 'secret', secret: 'junk' } }))).toBe(
+      'audit_unavailable',
+    );
   });
 
   it('costs one derivation for a plausible secret of an application that does not exist, none for junk', async () => {
     const world = setUp();
     const unknown = '01900000-0000-7000-8000-00000000ffff';
     const plausible = formatSecret(world.zone.secretCheckKey, Buffer.alloc(32), unknown);
-    expect(await reasonOf(world.exchange({ applicationId: unknown, clientSecret: plausible }))).toBe('invalid_client');
+    expect(
+      await reasonOf(world.exchange({ applicationId: unknown, credential: { kind: 'secret', secret: plausible } })),
+    ).toBe('invalid_client');
     expect(world.ports.secretVerifier.asked).toBe(1);
-    expect(await reasonOf(world.exchange({ applicationId: unknown, clientSecret: 'junk' }))).toBe('invalid_client');
-    expect(await reasonOf(world.exchange({ clientSecret: 'junk' }))).toBe('invalid_client');
+    expect(
+      await reasonOf(world.exchange({ applicationId: unknown, credential: { kind: 'secret', secret: 'junk' } })),
+    ).toBe('invalid_client');
+    expect(await reasonOf(world.exchange({ credential: { kind: 'secret', secret: 'junk' } }))).toBe('invalid_client');
     expect(world.ports.secretVerifier.asked).toBe(1);
   });
 
@@ -210,7 +219,7 @@ describe('an exchange', () => {
         };
         await attempt(first);
         const [ambient] = grants;
-        if (ambient) await attempt({ ...second, subjectToken: ambient.accessToken });
+        if (ambient) await attempt({ ...second, subject: { token: ambient.accessToken, type: 'access_token' } });
         for (const grant of grants) {
           for (const target of grant.targets) {
             for (const scope of grant.scopes) expect(allowed).toContain(`${target} ${scope}`);

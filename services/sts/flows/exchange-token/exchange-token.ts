@@ -46,7 +46,7 @@ function subjectFacts(subject: Subject | undefined): Record<string, JsonValue | 
 function facts(request: TokenRequest, progress: Progress): Record<string, JsonValue | undefined> {
   const { client, subject } = progress;
   return {
-    use: request.subjectToken === undefined ? 'ambient' : 'per_call',
+    use: request.subject === undefined ? 'ambient' : 'per_call',
     application_id: request.applicationId,
     application_name: client?.application.name,
     requested_scopes: request.scopes ? [...request.scopes] : undefined,

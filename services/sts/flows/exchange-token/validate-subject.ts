@@ -56,8 +56,7 @@ export async function validateSubject(
   request: TokenRequest,
   at: { readonly client: AuthenticatedClient; readonly nowMs: number },
 ): Promise<Subject> {
-  const mandate =
-    request.subjectToken === undefined ? undefined : await readSubject(deps, request, request.subjectToken);
+  const mandate = request.subject && (await readSubject(deps, request, request.subject.token));
   const claims = mandate?.claims;
   const bound = await bindAuthority(deps, {
     zoneId: request.zoneId,

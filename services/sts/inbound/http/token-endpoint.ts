@@ -61,7 +61,10 @@ async function answer(deps: TokenEndpointDeps, request: FastifyRequest, reply: F
   refuseForeignHeaders(request);
   const form = readTokenForm(formOf(request), readBasic(request.headers.authorization));
   const asked = { requestId: requestIdOf(request.raw), traceId: traceOf(request.raw).traceId };
-  return body(await deps.exchangeToken({ ...form, asked, source: remoteOf(request.raw) }));
+  // No query was let through, so this is the whole of the target.
+  const path = request.url;
+  const proof = { dpop: undefined, method: 'POST', path, certificateThumbprint: undefined } as const;
+  return body(await deps.exchangeToken({ ...form, asked, proof, source: remoteOf(request.raw) }));
 }
 
 /** Adds the routes. Forms are understood here and nowhere else. */

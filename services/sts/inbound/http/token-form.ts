@@ -4,18 +4,10 @@ import { isScopeToken, maxScopes, parseScope } from '#mesh/authority';
 import { fail } from '#mesh/failure';
 import type { FailureReason, FieldViolation } from '#mesh/failure';
 import { isTextId } from '#mesh/ids';
+import type { TokenRequest } from '../../flows/exchange-token/token-request.ts';
 
-export interface TokenForm {
-  readonly zoneId: string;
-  readonly applicationId: string;
-  readonly clientSecret: string;
-  readonly resources: readonly string[];
-  readonly scopes: readonly string[] | undefined;
-  readonly subjectToken: string | undefined;
-  readonly agentSessionId: string | undefined;
-  readonly delegationEdgeId: string | undefined;
-  readonly ttlSeconds: number | undefined;
-}
+/** What the form says; who asked and with what proof stands outside of it. */
+export type TokenForm = Omit<TokenRequest, 'asked' | 'source' | 'proof'>;
 
 export const grantType = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const tokenTypes = new Set(['urn:ietf:params:oauth:token-type:access_token', 'urn:ietf:params:oauth:token-type:jwt']);
@@ -152,18 +144,23 @@ export function readTokenForm(form: URLSearchParams, basic: BasicCredentials | u
   const client = readClient(reader, basic);
   const zoneId = reader.id('zone_id');
   if (zoneId === undefined) reader.refuse('zone_id', 'required');
-  const read = {
+  const subjectToken = reader.text('subject_token', maxTokenLength);
+  const { applicationId, clientSecret } = client;
+  const read: TokenForm = {
     zoneId: zoneId ?? '',
-    ...client,
+    applicationId,
+    credential: { kind: 'secret', secret: clientSecret },
     resources: reader.resources(),
     scopes: reader.scopes(),
-    subjectToken: reader.text('subject_token', maxTokenLength),
+    subject: subjectToken === undefined ? undefined : { token: subjectToken, type: 'access_token' },
+    actorToken: undefined,
+    challenge: undefined,
     agentSessionId: reader.id('agent_session_id'),
     delegationEdgeId: reader.id('delegation_edge_id'),
     ttlSeconds: reader.ttlSeconds(),
   };
   if (reader.violations.length > 0) throw fail('invalid_request', { fields: reader.violations });
-  if (client.clientSecret === '' || client.clientSecret.length > maxSecretLength || !isTextId(client.applicationId)) {
+  if (clientSecret === '' || clientSecret.length > maxSecretLength || !isTextId(applicationId)) {
     throw fail('invalid_client', { privateDetail: 'no_usable_secret' });
   }
   return read;
