@@ -66,17 +66,19 @@ function readAssertion(reader: FormReader): string | undefined {
   return assertion;
 }
 
-function nameOf(reader: FormReader, others: readonly (string | undefined)[]): string {
-  const named = [reader.id('application_id'), reader.id('client_id'), ...others].filter((name) => name !== undefined);
+/** `fallback` names the client where nothing else does. */
+function nameOf(reader: FormReader, basicId: string | undefined, fallback?: string): string {
+  const named = [reader.id('application_id'), reader.id('client_id'), basicId].filter((name) => name !== undefined);
   if (new Set(named).size > 1) reader.refuse('application_id', 'the same wherever the client is named');
-  const [applicationId] = named;
+  const applicationId = named[0] ?? fallback;
   if (applicationId === undefined) reader.refuse('application_id', 'required');
   return applicationId ?? '';
 }
 
 /**
- * The client and what it authenticates with. Throws `invalid_request` for two methods at once and `invalid_client` for
- * none or for one that nobody could verify; what is wrong with the fields themselves is left on `reader`.
+ * The client and what it authenticates with. Call it once the other fields are read: what was found wrong with any of them
+ * is thrown here. Throws `invalid_request` for two methods at once, `invalid_client` for none or for one nobody could
+ * verify.
  */
 export function readClient(reader: FormReader, authorization: string | undefined): PresentedClient {
   const basic = readBasic(authorization);
@@ -85,16 +87,12 @@ export function readClient(reader: FormReader, authorization: string | undefined
   if ([basic, formSecret, assertion].filter((method) => method !== undefined).length > 1) {
     throw fail('invalid_request', { description: 'A client authenticates by one method only.' });
   }
-  if (assertion !== undefined) {
-    const applicationId = nameOf(reader, [claimedSubject(assertion)]);
-    reader.assertClean();
-    if (!isTextId(applicationId)) throw fail('invalid_client', { privateDetail: 'no_usable_name' });
-    return { applicationId, credential: { kind: 'assertion', assertion } };
-  }
-  const applicationId = nameOf(reader, [basic?.id]);
+  const applicationId = nameOf(reader, basic?.id, assertion === undefined ? undefined : claimedSubject(assertion));
   reader.assertClean();
+  if (!isTextId(applicationId)) throw fail('invalid_client', { privateDetail: 'no_usable_name' });
+  if (assertion !== undefined) return { applicationId, credential: { kind: 'assertion', assertion } };
   const secret = basic?.secret ?? formSecret ?? '';
-  if (secret === '' || secret.length > maxSecretLength || !isTextId(applicationId)) {
+  if (secret === '' || secret.length > maxSecretLength) {
     throw fail('invalid_client', { privateDetail: 'no_usable_secret' });
   }
   return { applicationId, credential: { kind: 'secret', secret } };
