@@ -3,9 +3,9 @@
 
 /** Mesh libraries, lowest row first; a library may import only from rows above its own in this list. */
 export const meshRows: readonly (readonly string[])[] = [
-  ['failure', 'canonical', 'time', 'ids', 'topology', 'authority'],
+  ['failure', 'canonical', 'time', 'ids', 'topology', 'authority', 'egress'],
   ['config', 'health', 'telemetry'],
-  ['postgres', 'redis', 'secrets', 'mandate'],
+  ['postgres', 'redis', 'secrets', 'mandate', 'dial'],
   ['revocation', 'outbox', 'trail'],
   ['identity'],
   ['rpc', 'http'],
@@ -14,7 +14,7 @@ export const meshRows: readonly (readonly string[])[] = [
 ];
 
 /** Mesh libraries whose rules are plain arithmetic on values: domain and flows may run their code. */
-export const pureMesh: readonly string[] = ['failure', 'canonical', 'ids', 'authority'];
+export const pureMesh: readonly string[] = ['failure', 'canonical', 'ids', 'authority', 'egress'];
 
 /** Mesh libraries the domain may name in types, never run. */
 export const domainTypeMesh: readonly string[] = ['mandate', 'time'];

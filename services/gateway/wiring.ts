@@ -1,6 +1,8 @@
 // Puts the Gateway together: the one file that names concrete adapters.
 import { readFileSync } from 'node:fs';
 import { rootCertificates } from 'node:tls';
+import { createOwnAddresses, type Resolve } from '#mesh/dial';
+import { parseHostEntry, type HostEntry } from '#mesh/egress';
 import { fail } from '#mesh/failure';
 import { createHealth, type Health } from '#mesh/health';
 import { newId } from '#mesh/ids';
@@ -11,7 +13,6 @@ import { createLogger, createMetrics, traceFrom, type Logger, type Metrics } fro
 import { createClock, type DisciplinedClock } from '#mesh/time';
 import { createRefusalSampler, createTrail, type Trail } from '#mesh/trail';
 import type { GatewayConfig } from './config.ts';
-import { parseHostEntry, type HostEntry } from './domain/upstream-address.ts';
 import { VerdictMemory } from './domain/verdict-memory.ts';
 import type { ForwardDeps } from './flows/forward-request/exchange.ts';
 import { createForwardRequest, type ForwardRequest } from './flows/forward-request/forward-request.ts';
@@ -25,8 +26,6 @@ import { createGatewayMetrics, observeSizes } from './metrics.ts';
 import { createStsPeer, type StsPeerOptions } from './outbound/peer/sts-peer.ts';
 import { createPostgresStores, type PostgresStores } from './outbound/postgres/postgres-stores.ts';
 import { createRedisStores, type RedisStores } from './outbound/redis/redis-stores.ts';
-import type { Resolve } from './outbound/undici/guarded-connect.ts';
-import { createOwnAddresses } from './outbound/undici/own-addresses.ts';
 import { createUpstreamClient } from './outbound/undici/upstream-client-undici.ts';
 import type { Allowed } from './ports/authorizer.ts';
 
@@ -195,7 +194,12 @@ function openUpstreams({ config, overrides, logger, stack }: Base) {
   const client = stack.use(
     createUpstreamClient({
       own: () => own.current(),
-      devLoopbackHosts: hostEntries(egress.upstreamDevLoopbackHosts),
+      // Private ranges are reachable by default: upstreams usually live there.
+      rules: {
+        loopbackHosts: hostEntries(egress.upstreamDevLoopbackHosts),
+        privateHosts: 'any',
+        plaintext: 'anywhere',
+      },
       resolve: overrides.resolveUpstream,
       ca: upstreamCaFile === undefined ? undefined : [...rootCertificates, readFileSync(upstreamCaFile, 'utf8')],
       connectTimeoutMs: upstreamConnectTimeoutMs,

@@ -16,7 +16,7 @@ export const layers: readonly IForbiddenRuleType[] = [
     from: '^services/([^/]+)/domain/',
     allow: [`${ownService}domain/`, pure, domainTypes, npm('ipaddr\\.js')],
     remedy:
-      'Domain imports its own domain, mesh failure/canonical/ids/authority, types of mandate and time, and ipaddr.js: pass other values in.',
+      'Domain imports its own domain, mesh failure/canonical/ids/authority/egress, types of mandate and time, and ipaddr.js: pass other values in.',
   }),
   ...only({
     name: 'ports-need-little',
@@ -92,6 +92,6 @@ export const typeOnly: readonly IForbiddenRuleType[] = [
     from: { path: '^services/[^/]+/flows/', pathNot: testFile },
     to: { path: '^mesh/', pathNot: pure, dependencyTypesNot: typeImport, couldNotResolve: false },
     remedy:
-      'A flow runs code of mesh failure, canonical, ids and authority alone: `import type` for the rest, and take the behaviour from deps.',
+      'A flow runs code of mesh failure, canonical, ids, authority and egress alone: `import type` for the rest, and take the behaviour from deps.',
   }),
 ];

@@ -1,6 +1,6 @@
 // Decides whether an upstream's URL may be called at all, by its text alone, and splits it into what a request needs.
-// The address behind the name is judged apart, when the connection is opened (upstream-address.ts).
-import { namesHost, type HostEntry } from './upstream-address.ts';
+// The address behind the name is judged apart, when the connection is opened (#mesh/egress).
+import { bareHost, namesHost, type HostEntry } from '#mesh/egress';
 
 /** The operator's rules about hosts; all names lower-case. */
 export interface HostRules {
@@ -66,12 +66,6 @@ function namesCredentialHost(allowed: string, host: string, port: number): boole
 
 function defaultPort(protocol: string): number {
   return protocol === 'https:' ? 443 : 80;
-}
-
-// A trailing dot names the same host to DNS and another one to a list of names.
-function bareHost(hostname: string): string {
-  const unbracketed = hostname.startsWith('[') ? hostname.slice(1, -1) : hostname;
-  return unbracketed.endsWith('.') ? unbracketed.slice(0, -1) : unbracketed;
 }
 
 /** The request target that goes upstream: base path, then the received bytes untouched. */

@@ -14,7 +14,7 @@ it('two zones with the same upstream share no connection', async () => {
   const upstream = { origin: `http://127.0.0.1:${port}`, host: '127.0.0.1', port, basePath: '' };
   const client = createUpstreamClient({
     own: () => ({ endpoints: [] }),
-    devLoopbackHosts: [{ host: '127.0.0.1', port }],
+    rules: { loopbackHosts: [{ host: '127.0.0.1', port }], privateHosts: 'any', plaintext: 'anywhere' },
     connectTimeoutMs: 5000,
   });
   const call = async (zoneId: string): Promise<number | undefined> => {

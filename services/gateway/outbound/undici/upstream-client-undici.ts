@@ -4,6 +4,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { LRUCache } from 'lru-cache';
 import { Pool, type Dispatcher } from 'undici';
+import { createGuardedConnect, DestinationRefused, type GuardOptions } from '#mesh/dial';
 import { Failure } from '#mesh/failure';
 import type { Upstream } from '../../domain/upstream-url.ts';
 import type {
@@ -13,7 +14,6 @@ import type {
   UpstreamFault,
   UpstreamRequest,
 } from '../../ports/upstream-client.ts';
-import { createGuardedConnect, DestinationRefused, type GuardOptions } from './guarded-connect.ts';
 
 // Pools at a time; the least recently used is closed when it has finished.
 const maxPools = 1000;

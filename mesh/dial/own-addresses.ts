@@ -1,14 +1,15 @@
 // Which addresses are the installation itself: what is behind the URLs this process was given, this machine's own
-// interfaces, and the services' ports on loopback. No upstream may lead there.
+// interfaces, and the services' ports on loopback. Nothing that a tenant names may lead
+// there.
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { ports } from '#mesh/topology';
 import type { Logger } from '#mesh/telemetry';
-import type { Endpoint, HostEntry, OwnAddresses } from '../../domain/upstream-address.ts';
+import type { Endpoint, HostEntry, OwnAddresses } from '#mesh/egress';
 
 export interface OwnAddressesOptions {
-  /** DATABASE_URL, REDIS_URL, AUDIT_STREAM_URL, STS_URL and the like; their credentials are not looked at. */
+  /** DATABASE_URL, REDIS_URL, AUDIT_STREAM_URL, STS_URL, OPA_URL and the like; their credentials are not looked at. */
   readonly urls: readonly string[];
   /** UPSTREAM_HOST_DENYLIST: more hosts that are refused by what they resolve to. */
   readonly denied: readonly HostEntry[];

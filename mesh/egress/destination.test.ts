@@ -1,15 +1,16 @@
 // The address guard against every range it names, and against the forms in which such an address can be dressed.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { classifyAddress, judgeDestination, parseHostEntry, type OwnAddresses } from './upstream-address.ts';
+import { classifyAddress, judgeDestination, type DestinationRules, type OwnAddresses } from './destination.ts';
+import { bareHost, parseHostEntry } from './host-entry.ts';
 
 const nothing: OwnAddresses = { endpoints: [] };
 const judge = (address: string, own = nothing, dev: readonly string[] = []): string =>
-  judgeDestination(
-    { host: 'upstream.test', port: 443, address },
-    own,
-    dev.flatMap((entry) => parseHostEntry(entry) ?? []),
-  ).kind;
+  judgeDestination({ host: 'upstream.test', port: 443, address, encrypted: true }, own, {
+    loopbackHosts: dev.flatMap((entry) => parseHostEntry(entry) ?? []),
+    privateHosts: 'any',
+    plaintext: 'anywhere',
+  }).kind;
 
 const blocked = [
   '0.0.0.0',
@@ -123,6 +124,37 @@ describe('loopback', () => {
   });
 });
 
+describe('where private ranges are reached by name only', () => {
+  const rules = (hosts: readonly string[], loopback: readonly string[] = []): DestinationRules => ({
+    loopbackHosts: loopback.flatMap((entry) => parseHostEntry(entry) ?? []),
+    privateHosts: hosts.flatMap((entry) => parseHostEntry(entry) ?? []),
+    plaintext: 'loopback',
+  });
+  const at = (address: string, hosts: readonly string[], encrypted = true): string =>
+    judgeDestination({ host: 'idp.test', port: 443, address, encrypted }, nothing, rules(hosts)).kind;
+
+  test('a host that is not named reaches public addresses alone', () => {
+    expect(at('10.0.0.1', [])).toBe('refused');
+    expect(at('fd12::1', ['other.test'])).toBe('refused');
+    expect(at('64:ff9b::a00:1', [])).toBe('refused');
+    expect(at('8.8.8.8', [])).toBe('allowed');
+  });
+
+  test('a named host reaches private ranges, and still no blocked one and no loopback', () => {
+    expect(at('10.0.0.1', ['idp.test'])).toBe('allowed');
+    expect(at('10.0.0.1', ['idp.test:8443'])).toBe('refused');
+    for (const address of blocked) expect(at(address, ['idp.test'])).toBe('refused');
+  });
+
+  test('nothing unencrypted leaves this machine', () => {
+    expect(at('8.8.8.8', [], false)).toBe('refused');
+    expect(at('10.0.0.1', ['idp.test'], false)).toBe('refused');
+    const local = { host: 'idp.test', port: 80, address: '127.0.0.1', encrypted: false };
+    expect(judgeDestination(local, nothing, rules([], ['idp.test'])).kind).toBe('allowed');
+    expect(judgeDestination(local, nothing, rules(['idp.test'])).kind).toBe('refused');
+  });
+});
+
 describe('the installation itself', () => {
   const own = (address: string, port: number): OwnAddresses => ({ endpoints: [{ address, port }] });
 
@@ -150,6 +182,9 @@ describe('host entries', () => {
     ['::1', { host: '::1', port: undefined }],
     ['api.example.com', { host: 'api.example.com', port: undefined }],
   ])('reads %s', (text, entry) => expect(parseHostEntry(text)).toEqual(entry));
+  test('a host is compared without brackets, case and final dot', () => {
+    expect(['[::1]', 'API.Example.', 'a.b'].map(bareHost)).toEqual(['::1', 'api.example', 'a.b']);
+  });
   test.each(['', 'http://x', 'a b', 'x:0', 'x:70000', 'user@host'])('refuses %j', (text) =>
     expect(parseHostEntry(text)).toBeUndefined(),
   );

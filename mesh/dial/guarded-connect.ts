@@ -1,15 +1,9 @@
-// Opens connections to one upstream and judges every address at the moment it is about to be dialled: what a name meant
+// Opens connections to one host and judges every address at the moment it is about to be dialled: what a name meant
 // when it was checked says nothing about what it means now (DNS rebinding).
 import { lookup as systemLookup } from 'node:dns/promises';
 import { isIP, type LookupFunction } from 'node:net';
 import { buildConnector } from 'undici';
-import {
-  judgeDestination,
-  type Destination,
-  type HostEntry,
-  type OwnAddresses,
-} from '../../domain/upstream-address.ts';
-import type { Upstream } from '../../domain/upstream-url.ts';
+import { judgeDestination, type Destination, type DestinationRules, type OwnAddresses } from '#mesh/egress';
 
 export interface ResolvedAddress {
   readonly address: string;
@@ -18,10 +12,19 @@ export interface ResolvedAddress {
 
 export type Resolve = (hostname: string) => Promise<readonly ResolvedAddress[]>;
 
+/** Where a connection is meant to go. */
+export interface DialTarget {
+  /** scheme://host[:port] */
+  readonly origin: string;
+  /** Lower-case host without brackets. */
+  readonly host: string;
+  readonly port: number;
+}
+
 export interface GuardOptions {
   /** The installation's own endpoints as they are now. */
   readonly own: () => OwnAddresses;
-  readonly devLoopbackHosts: readonly HostEntry[];
+  readonly rules: DestinationRules;
   /** The system's resolver unless given. */
   readonly resolve?: Resolve | undefined;
   /** More trust anchors than the system's, PEM. */
@@ -42,15 +45,16 @@ export class DestinationRefused extends Error {
 
 const systemResolve: Resolve = async (hostname) => await systemLookup(hostname, { all: true });
 
-// An upstream with more addresses than this is one we do not need all of, and each is judged.
+// A host with more addresses than this is one we do not need all of, and each is judged.
 const maxAddresses = 32;
 
 type Judge = (address: string) => DestinationRefused | undefined;
 
-function createJudge({ host, port }: Upstream, options: GuardOptions): Judge {
+function createJudge({ origin, host, port }: DialTarget, options: GuardOptions): Judge {
+  const encrypted = !origin.startsWith('http:');
   return (address) => {
-    const destination: Destination = { host, port, address };
-    const verdict = judgeDestination(destination, options.own(), options.devLoopbackHosts);
+    const destination: Destination = { host, port, address, encrypted };
+    const verdict = judgeDestination(destination, options.own(), options.rules);
     return verdict.kind === 'refused' ? new DestinationRefused(verdict.rule) : undefined;
   };
 }
@@ -82,14 +86,14 @@ function createLookup(resolve: Resolve, judge: Judge): LookupFunction {
   return (hostname, { all }, callback) => void answer(hostname, all === true, callback);
 }
 
-/** A connector for one upstream. `http2` also offers (TLS) or assumes (plaintext) HTTP/2. */
+/** A connector for one host. `http2` also offers (TLS) or assumes (plaintext) HTTP/2. */
 export function createGuardedConnect(
-  upstream: Upstream,
+  target: DialTarget,
   http2: boolean,
   options: GuardOptions,
 ): buildConnector.connector {
-  const judge = createJudge(upstream, options);
-  const plaintextHttp2 = http2 && upstream.origin.startsWith('http:');
+  const judge = createJudge(target, options);
+  const plaintextHttp2 = http2 && target.origin.startsWith('http:');
   const connect = buildConnector({
     lookup: createLookup(options.resolve ?? systemResolve, judge),
     timeout: options.connectTimeoutMs,
@@ -98,11 +102,11 @@ export function createGuardedConnect(
     keepAlive: true,
     ...(options.ca === undefined ? {} : { ca: [...options.ca] }),
   });
-  return (target, callback) => {
+  return (wanted, callback) => {
     // No lookup happens for a literal address.
-    const refused = isIP(upstream.host) === 0 ? undefined : judge(upstream.host);
+    const refused = isIP(target.host) === 0 ? undefined : judge(target.host);
     if (refused !== undefined) return callback(refused, null);
-    connect(target, (error, socket) => {
+    connect(wanted, (error, socket) => {
       if (error !== null || socket === null) return callback(error ?? new Error('no connection'), null);
       // What was really dialled, should a proxy of the platform or a resolver behind ours have changed it.
       const late = judge(socket.remoteAddress ?? '');

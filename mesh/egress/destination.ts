@@ -1,8 +1,10 @@
-// Decides whether the Gateway may open a connection to a resolved IP address. It stands alone because this is the rule
-// that keeps a tenant's upstream from naming cloud metadata, this host, or the installation's own stores and services.
+// Decides whether a connection to a resolved IP address may be opened. It stands alone because this is the rule that keeps
+// what a tenant names (an upstream, a provider, an issuer) from being cloud metadata, this host, or the installation's own
+// stores and services.
 import ipaddr from 'ipaddr.js';
+import { namesHost, type HostEntry } from './host-entry.ts';
 
-/** What an address is, seen from the Gateway. `canonical` is the address after embedded forms were unwrapped. */
+/** What an address is, seen from this process. `canonical` is the address after embedded forms were unwrapped. */
 export type AddressKind =
   | { readonly kind: 'public' | 'private' | 'loopback'; readonly canonical: string }
   | { readonly kind: 'blocked'; readonly canonical: string; readonly range: string };
@@ -14,30 +16,36 @@ export interface Endpoint {
   readonly port: number | undefined;
 }
 
-/** A host name, with a port when only that port is meant. */
-export interface HostEntry {
-  readonly host: string;
-  readonly port: number | undefined;
-}
-
 export interface OwnAddresses {
-  /** What is behind the stores' and the STS's URLs and the services' own listeners. */
+  /** What is behind the URLs this process was given, and the services' own listeners. */
   readonly endpoints: readonly Endpoint[];
 }
 
 export interface Destination {
-  /** Lower-case host of the upstream's URL, without brackets. */
+  /** Lower-case host of the URL, without brackets. */
   readonly host: string;
   readonly port: number;
   /** The resolved address that is about to be dialled. */
   readonly address: string;
+  /** False when what is sent could be read on the way. */
+  readonly encrypted: boolean;
+}
+
+/** Where a caller's connections may go beside public addresses. */
+export interface DestinationRules {
+  /** Hosts that may be on loopback; empty outside dev. */
+  readonly loopbackHosts: readonly HostEntry[];
+  /** Hosts that may be in private ranges; `any` leaves them all reachable. */
+  readonly privateHosts: 'any' | readonly HostEntry[];
+  /** Where an unencrypted connection may go. */
+  readonly plaintext: 'anywhere' | 'loopback';
 }
 
 export type DestinationVerdict = { readonly kind: 'allowed' } | { readonly kind: 'refused'; readonly rule: string };
 
 type Block = readonly [range: string, why: string];
 
-// Never a legitimate upstream. 168.63.129.16 is Azure's wire server, a metadata endpoint on a public address.
+// Never a legitimate destination. 168.63.129.16 is Azure's wire server, a metadata endpoint on a public address.
 const blocked4: readonly Block[] = [
   ['0.0.0.0/8', 'unspecified'],
   ['100.64.0.0/10', 'carrier-grade NAT'],
@@ -110,45 +118,34 @@ function classify6(address: ipaddr.IPv6): AddressKind {
 }
 
 /**
- * Whether this very address may be dialled for this upstream. Loopback is reached only where the host is named in
- * `devLoopbackHosts`, which is empty outside dev. The installation's own endpoints are refused by address and port on
- * loopback and by address alone elsewhere, because there one address is one machine of the installation.
+ * Whether this very address may be dialled for this host. Loopback is reached only by hosts named for it, private ranges
+ * by those named for them where there is such a list. The installation's own endpoints are refused by address and port
+ * on loopback and by address alone elsewhere, because there one address is one machine of the installation.
  */
 export function judgeDestination(
   destination: Destination,
   own: OwnAddresses,
-  devLoopbackHosts: readonly HostEntry[],
+  rules: DestinationRules,
 ): DestinationVerdict {
   const seen = classifyAddress(destination.address);
-  if (seen.kind === 'blocked') return { kind: 'refused', rule: `blocked range: ${seen.range}` };
-  const loopback = seen.kind === 'loopback';
-  if (loopback && !namesHost(devLoopbackHosts, destination)) return { kind: 'refused', rule: 'loopback' };
-  for (const endpoint of own.endpoints) {
-    const mine = classifyAddress(endpoint.address);
-    const samePort = endpoint.port === undefined || endpoint.port === destination.port;
-    // Every loopback address is the same machine, so 127.0.0.2 and ::1 count as 127.0.0.1.
-    const same = loopback ? mine.kind === 'loopback' && samePort : mine.canonical === seen.canonical;
-    if (same) return { kind: 'refused', rule: 'the installation itself' };
-  }
-  return { kind: 'allowed' };
+  const rule = brokenRangeRule(destination, seen, rules);
+  if (rule !== undefined) return { kind: 'refused', rule };
+  const mine = own.endpoints.some((endpoint) => isSameMachine(destination, seen, endpoint));
+  return mine ? { kind: 'refused', rule: 'the installation itself' } : { kind: 'allowed' };
 }
 
-/** True when the list names this host, for every port or for this one. */
-export function namesHost(
-  entries: readonly HostEntry[],
-  host: { readonly host: string; readonly port: number },
-): boolean {
-  return entries.some((entry) => entry.host === host.host && (entry.port === undefined || entry.port === host.port));
+function brokenRangeRule(destination: Destination, seen: AddressKind, rules: DestinationRules): string | undefined {
+  const { loopbackHosts, privateHosts, plaintext } = rules;
+  if (seen.kind === 'blocked') return `blocked range: ${seen.range}`;
+  if (seen.kind === 'loopback') return namesHost(loopbackHosts, destination) ? undefined : 'loopback';
+  if (!destination.encrypted && plaintext === 'loopback') return 'not encrypted';
+  const named = seen.kind === 'public' || privateHosts === 'any' || namesHost(privateHosts, destination);
+  return named ? undefined : 'private range';
 }
 
-/** Reads `host`, `host:port`, `[v6]` or `[v6]:port`; undefined when it is none of them. */
-export function parseHostEntry(text: string): HostEntry | undefined {
-  const trimmed = text.trim().toLowerCase();
-  const match = /^(?:\[([0-9a-f:.]+)\]|([^:[\]/@\s]+)|([0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:.]*))(?::(\d{1,5}))?$/.exec(
-    trimmed,
-  );
-  const host = match?.[1] ?? match?.[2] ?? match?.[3];
-  if (match === null || host === undefined) return undefined;
-  const port = match[4] === undefined ? undefined : Number(match[4]);
-  return port !== undefined && (port < 1 || port > 65_535) ? undefined : { host, port };
+function isSameMachine(destination: Destination, seen: AddressKind, endpoint: Endpoint): boolean {
+  const mine = classifyAddress(endpoint.address);
+  if (seen.kind !== 'loopback') return mine.canonical === seen.canonical;
+  // Every loopback address is the same machine, so 127.0.0.2 and ::1 count as 127.0.0.1.
+  return mine.kind === 'loopback' && (endpoint.port === undefined || endpoint.port === destination.port);
 }

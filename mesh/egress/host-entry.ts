@@ -1,0 +1,35 @@
+// Lists of hosts as operators write them: what an entry means and which hosts it names. It stands alone because every list
+// (allowed, denied, loopback, private) is read and compared in this one way.
+
+/** A host name, with a port when only that port is meant. */
+export interface HostEntry {
+  readonly host: string;
+  readonly port: number | undefined;
+}
+
+/** True when the list names this host, for every port or for this one. */
+export function namesHost(
+  entries: readonly HostEntry[],
+  host: { readonly host: string; readonly port: number },
+): boolean {
+  return entries.some((entry) => entry.host === host.host && (entry.port === undefined || entry.port === host.port));
+}
+
+/** Reads `host`, `host:port`, `[v6]` or `[v6]:port`; undefined when it is none of them. */
+export function parseHostEntry(text: string): HostEntry | undefined {
+  const trimmed = text.trim().toLowerCase();
+  const match = /^(?:\[([0-9a-f:.]+)\]|([^:[\]/@\s]+)|([0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:.]*))(?::(\d{1,5}))?$/.exec(
+    trimmed,
+  );
+  const host = match?.[1] ?? match?.[2] ?? match?.[3];
+  if (match === null || host === undefined) return undefined;
+  const port = match[4] === undefined ? undefined : Number(match[4]);
+  return port !== undefined && (port < 1 || port > 65_535) ? undefined : { host, port };
+}
+
+/** The host of a URL as lists name it: lower-case, without brackets, without the dot that ends an absolute name. */
+export function bareHost(hostname: string): string {
+  const lower = hostname.toLowerCase();
+  const unbracketed = lower.startsWith('[') ? lower.slice(1, -1) : lower;
+  return unbracketed.endsWith('.') ? unbracketed.slice(0, -1) : unbracketed;
+}
