@@ -259,7 +259,6 @@ describe('the form', () => {
       expectRefusal(reply, 400, 'invalid_request');
       expect(String(reply.body['error_description'])).toContain(name);
     }
-    expectRefusal(await sts.post('/oauth/2/token', form({ ...whole(), client_assertion: 'x' })), 401, 'invalid_client');
     expectRefusal(
       await sts.post('/oauth/2/token', form(whole()), { 'x-caracal-gateway-signature': 'x' }),
       400,

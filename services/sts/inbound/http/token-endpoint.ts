@@ -4,7 +4,7 @@ import { fail } from '#mesh/failure';
 import { acceptForms, requestIdOf, traceOf } from '#mesh/http';
 import { remoteOf } from '#mesh/listener';
 import type { TokenGrant, TokenRequest } from '../../flows/exchange-token/token-request.ts';
-import { readBasic, readTokenForm } from './token-form.ts';
+import { readTokenForm } from './token-form.ts';
 
 /** authority.md "Token endpoint". */
 const maxFormBytes = 64 * 1024;
@@ -59,7 +59,7 @@ async function answer(deps: TokenEndpointDeps, request: FastifyRequest, reply: F
   // RFC 6749 §5.1: before anything can go wrong, so that errors carry it too.
   void reply.header('cache-control', 'no-store').header('pragma', 'no-cache');
   refuseForeignHeaders(request);
-  const form = readTokenForm(formOf(request), readBasic(request.headers.authorization));
+  const form = readTokenForm(formOf(request), request.headers.authorization);
   const asked = { requestId: requestIdOf(request.raw), traceId: traceOf(request.raw).traceId };
   // No query was let through, so this is the whole of the target.
   const path = request.url;
