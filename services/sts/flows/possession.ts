@@ -1,5 +1,14 @@
-// What a caller of the STS shows to prove that it holds a key (RFC 9449, RFC 8705), as it was presented.
+// Proves which keys the caller of a request holds (RFC 9449 §4.3, RFC 8705 §3) and decides what its new mandate is bound
+// to. One place, so that token endpoint and session mints answer alike.
+import { fail } from '#mesh/failure';
+import type { ConfirmationClaim } from '#mesh/mandate';
+import { bindingOf } from '../domain/sender-constraint.ts';
+import type { BindingQuestion, ProvenKey } from '../domain/sender-constraint.ts';
+import type { ProofChecker, ProofReplays } from '../ports/proof-checker.ts';
 
+export type { ProvenKey } from '../domain/sender-constraint.ts';
+
+/** What a caller showed, as it was presented. */
 export interface PresentedProof {
   /** The one DPoP header; undefined without one. */
   readonly dpop: string | undefined;
@@ -8,4 +17,58 @@ export interface PresentedProof {
   readonly path: string;
   /** `x5t#S256` of the TLS client certificate (RFC 8705 §3.1); undefined without one. */
   readonly certificateThumbprint: string | undefined;
+}
+
+export interface PossessionDeps {
+  readonly proofChecker: ProofChecker;
+  readonly proofReplays: ProofReplays;
+}
+
+export interface PossessionQuestion {
+  readonly zoneId: string;
+  readonly proof: PresentedProof;
+  /** The authenticated application's policy; where it is `required`, a proof needs a nonce of ours. */
+  readonly senderConstraint: string;
+  /** The token that was presented together with the proof, as at a resource; a subject token is none. */
+  readonly accessToken?: string | undefined;
+}
+
+/**
+ * The keys this request proves. A proof is checked even where it binds nothing, and counts once. Throws
+ * `invalid_dpop_proof`, `use_dpop_nonce` or `replay_store_unavailable`.
+ */
+export async function provePossession(deps: PossessionDeps, question: PossessionQuestion): Promise<ProvenKey> {
+  const { zoneId, proof, senderConstraint, accessToken } = question;
+  const { dpop, method, path, certificateThumbprint } = proof;
+  const byCertificate = certificateThumbprint === undefined ? {} : { x5tS256: certificateThumbprint };
+  if (dpop === undefined) return byCertificate;
+  const requireNonce = senderConstraint === 'required';
+  const checked = deps.proofChecker.check({ dpop, method, at: 'sts', path, accessToken, requireNonce });
+  const { replayId: id, ttlMs, issuedAtMs } = checked;
+  if ((await deps.proofReplays.spend({ zoneId, kind: 'dpop', id, ttlMs, issuedAtMs })) !== 'first') {
+    throw fail('invalid_dpop_proof', { privateDetail: 'proof_replayed' });
+  }
+  return { ...byCertificate, jkt: checked.jkt };
+}
+
+/**
+ * `cnf` of the new mandate, undefined for a bearer. Throws `invalid_token` when the subject is bound to a key that was not
+ * proven, `invalid_dpop_proof` when the application may only have bound mandates.
+ */
+export function requireBinding(question: BindingQuestion): ConfirmationClaim | undefined {
+  const verdict = bindingOf(question);
+  switch (verdict.kind) {
+    case 'decided':
+      return verdict.confirmation;
+    case 'subject_unproven':
+      throw fail('invalid_token', {
+        description: 'The subject token is bound to a key that this request does not prove.',
+        privateDetail: 'subject_unproven',
+      });
+    case 'proof_required':
+      throw fail('invalid_dpop_proof', {
+        description: 'This application may only receive mandates that are bound to a key: prove one.',
+        privateDetail: 'proof_required',
+      });
+  }
 }

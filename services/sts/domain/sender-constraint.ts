@@ -1,0 +1,59 @@
+// Which key a new mandate is bound to, and whether a bound one has been proven (RFC 9449 §5, RFC 8705 §3, authority.md
+// "Sender constraint"). It stands alone because every verifier and every mint of the STS ask the same two questions.
+import type { ConfirmationClaim } from '#mesh/mandate';
+
+/** The keys whose possession this very request has shown; a member is absent when nothing was shown. */
+export interface ProvenKey {
+  /** RFC 7638 thumbprint of the key of a DPoP proof. */
+  readonly jkt?: string;
+  /** RFC 8705 §3.1 thumbprint of the client certificate of the TLS connection. */
+  readonly x5tS256?: string;
+}
+
+/** True when every key that `cnf` names was proven, and when there is no `cnf`. Two members mean two proofs. */
+export function provesConfirmation(confirmation: ConfirmationClaim | undefined, proven: ProvenKey): boolean {
+  if (confirmation === undefined) return true;
+  const { jkt, 'x5t#S256': x5tS256 } = confirmation;
+  if (jkt === undefined && x5tS256 === undefined) return false;
+  return (jkt === undefined || jkt === proven.jkt) && (x5tS256 === undefined || x5tS256 === proven.x5tS256);
+}
+
+export interface BindingQuestion {
+  /** The application's `sender_constraint`: off, allowed or required. */
+  readonly senderConstraint: string;
+  /** `cnf` of the subject mandate; undefined without a subject, or for one that is not bound. */
+  readonly subjectConfirmation: ConfirmationClaim | undefined;
+  readonly proven: ProvenKey;
+}
+
+export type BindingVerdict =
+  /** What the mandate's `cnf` will be; undefined leaves it a bearer. */
+  | { readonly kind: 'decided'; readonly confirmation: ConfirmationClaim | undefined }
+  /** The subject is bound to a key that this request has not proven: it is not its holder who asks. */
+  | { readonly kind: 'subject_unproven' }
+  /** The application's mandates must be bound, and nothing was proven to bind them to. */
+  | { readonly kind: 'proof_required' };
+
+/** A proof the client made on purpose counts before the certificate that its connection happens to carry. */
+function confirmationOf({ jkt, x5tS256 }: ProvenKey): ConfirmationClaim | undefined {
+  if (jkt !== undefined) return { jkt };
+  return x5tS256 === undefined ? undefined : { 'x5t#S256': x5tS256 };
+}
+
+/**
+ * A mint from a bound subject keeps exactly its binding, whatever the application's policy says now. Otherwise `off` binds
+ * nothing, `allowed` binds to what was proven, and `required` does not mint without.
+ */
+export function bindingOf(question: BindingQuestion): BindingVerdict {
+  const { senderConstraint, subjectConfirmation, proven } = question;
+  if (subjectConfirmation !== undefined) {
+    return provesConfirmation(subjectConfirmation, proven)
+      ? { kind: 'decided', confirmation: subjectConfirmation }
+      : { kind: 'subject_unproven' };
+  }
+  if (senderConstraint === 'off') return { kind: 'decided', confirmation: undefined };
+  const confirmation = confirmationOf(proven);
+  // What is not known to be lax is strict.
+  if (confirmation === undefined && senderConstraint !== 'allowed') return { kind: 'proof_required' };
+  return { kind: 'decided', confirmation };
+}
