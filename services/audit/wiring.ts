@@ -9,6 +9,7 @@ import { signAuditEvent } from '#mesh/trail';
 import type { AuditConfig } from './config.ts';
 import type { GapMemory } from './domain/producer-sequence.ts';
 import { ingestBatch } from './flows/ingest-batch.ts';
+import { readInputs } from './flows/read-inputs.ts';
 import { getTrace, searchEvents } from './flows/read-ledger.ts';
 import { verifyRange } from './flows/verify-range.ts';
 import { watchEvidenceGaps } from './flows/watch-evidence-gaps.ts';
@@ -88,6 +89,7 @@ function auditSurface({ config, foundation, deps, metrics }: Parts, health: Heal
       searchEvents: (zoneId, query) => searchEvents(deps, zoneId, query),
       getTrace: (zoneId, requestId) => getTrace(deps, zoneId, requestId),
       verifyRange: (range) => verifyRange(deps, range),
+      readInputs: (range) => readInputs(deps, range),
     },
     isCursor: isLedgerCursor,
     onFinding: (finding) => {

@@ -52,12 +52,39 @@ export interface LedgerPage {
   readonly nextCursor: string | undefined;
 }
 
+/** A place between events in the order of (occurred_at, id). */
+export interface EventPlace {
+  /** Microsecond text. */
+  readonly occurredAt: string;
+  readonly id: string;
+}
+
+/** Which events of a zone to read for the decisions they record. */
+export interface DecisionEvents {
+  readonly eventTypes: readonly string[];
+  /** Microsecond texts; inclusive and exclusive. */
+  readonly since: string | undefined;
+  readonly until: string | undefined;
+  /** Only this event; the range is not looked at then. */
+  readonly eventId: string | undefined;
+  readonly after: EventPlace | undefined;
+}
+
+export interface DecisionPage {
+  /** Stored events, oldest first. */
+  readonly canonical: readonly string[];
+  /** Where the next page goes on; undefined after the last. */
+  readonly next: EventPlace | undefined;
+}
+
 /** Promise: an append is one transaction of one zone; what cannot be reached is `store_unavailable`. */
 export interface LedgerStore {
   append<T>(zoneId: ZoneId, work: (tx: LedgerTransaction) => Promise<T>): Promise<T>;
   search(zoneId: ZoneId, query: LedgerQuery): Promise<LedgerPage>;
   /** Every entry of a request id by seq, at most `limit`. */
   trace(zoneId: ZoneId, requestId: string, limit: number): Promise<readonly LedgerRecord[]>;
+  /** A page of events oldest first, bounded in rows and bytes. */
+  decisions(zoneId: ZoneId, events: DecisionEvents): Promise<DecisionPage>;
   head(zoneId: ZoneId): Promise<ChainHead>;
   /** Producers of which numbers are missing below the highest that has arrived. */
   incompleteSequences(): Promise<readonly ProducerSequence[]>;

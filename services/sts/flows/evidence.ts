@@ -50,7 +50,9 @@ function statusOf({ policy, failure }: DecisionFacts): string {
 
 function metadataOf({ policy, failure, facts }: DecisionFacts): JsonObject {
   const memo = policy?.remembered === true ? true : undefined;
-  return present({ ...facts, reason: failure?.reason, cause: failure?.privateDetail, memo });
+  // Replay compares with what policy itself said: an allow may be refused later, and a hold denies until it is approved.
+  const said = policy?.decision.kind;
+  return present({ ...facts, policy_decision: said, reason: failure?.reason, cause: failure?.privateDetail, memo });
 }
 
 /** The event of one decision. */

@@ -13,13 +13,16 @@ import type { RequestId, ZoneId } from '#mesh/ids';
 import { parseFields } from '#mesh/rpc';
 import type { Finding } from '../../domain/tamper-finding.ts';
 import type { LedgerPage, LedgerQuery, LedgerRecord } from '../../flows/read-ledger.ts';
+import type { InputBatch, InputRange } from '../../flows/read-inputs.ts';
 import type { VerifyProgress, VerifyRange } from '../../flows/verify-range.ts';
+import { inputRange, inputsMessage } from './input-messages.ts';
 
 /** The flows, bound to their dependencies. */
 export interface AuditFlows {
   searchEvents(zoneId: ZoneId, query: LedgerQuery): Promise<LedgerPage>;
   getTrace(zoneId: ZoneId, requestId: string): Promise<readonly LedgerRecord[]>;
   verifyRange(range: VerifyRange): AsyncGenerator<VerifyProgress>;
+  readInputs(range: InputRange): AsyncGenerator<InputBatch>;
 }
 
 export interface AuditServiceOptions {
@@ -63,6 +66,12 @@ export function createAuditService({
         found += progress.findings.length;
         for (const finding of progress.findings) onFinding(finding);
         yield* progressMessages(progress, found);
+      }
+    },
+    async *readInputs(request, context) {
+      for await (const batch of flows.readInputs(inputRange(request))) {
+        context.signal.throwIfAborted();
+        yield inputsMessage(batch);
       }
     },
   };

@@ -2,6 +2,7 @@
 import type { IdSource } from '#mesh/ids';
 import type { Database, ZoneTransaction } from '#mesh/postgres';
 import type { LedgerStore, LedgerTransaction } from '../../ports/ledger-store.ts';
+import { selectDecisions } from './decision-rows.ts';
 import {
   insertEntries,
   insertFindings,
@@ -19,6 +20,7 @@ export function createLedgerStore(database: Database, newId: IdSource): LedgerSt
     append: (zoneId, work) => database.inZone(zoneId, (tx) => work(ledgerTransaction(tx, newId))),
     search: (zoneId, query) => database.inZone(zoneId, (tx) => selectPage(tx, zoneId, query)),
     trace: (zoneId, requestId, limit) => database.inZone(zoneId, (tx) => selectTrace(tx, { zoneId, requestId }, limit)),
+    decisions: (zoneId, events) => database.inZone(zoneId, (tx) => selectDecisions(tx, zoneId, events)),
     head: (zoneId) => database.inZone(zoneId, (tx) => selectHead(tx, zoneId)),
     incompleteSequences: () => selectIncomplete(database),
     entries: (zoneId, fromSeq, limit) =>
