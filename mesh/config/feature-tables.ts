@@ -139,8 +139,12 @@ export const egressSettings = defineSettings({
   }),
 });
 
-/** Private destinations the STS may call beside public ones. */
+/** Private destinations the STS may call beside public ones, and whom it believes there. */
 export const privateEgressSettings = defineSettings({
+  egressCaFile: setting.path({
+    name: 'EGRESS_CA_FILE',
+    sentence: 'PEM bundle of authorities that providers and issuers may have beside the public ones.',
+  }),
   privateEgressHosts: setting.list({
     name: 'CARACAL_PRIVATE_EGRESS_HOSTS',
     sentence: 'Hosts in private ranges that providers and issuers may be on, over https.',

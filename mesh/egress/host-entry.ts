@@ -27,6 +27,11 @@ export function parseHostEntry(text: string): HostEntry | undefined {
   return port !== undefined && (port < 1 || port > 65_535) ? undefined : { host, port };
 }
 
+/** Every entry of a list; what is none was refused with the configuration. */
+export function parseHostEntries(texts: readonly string[]): readonly HostEntry[] {
+  return texts.flatMap((text) => parseHostEntry(text) ?? []);
+}
+
 /** The host of a URL as lists name it: lower-case, without brackets, without the dot that ends an absolute name. */
 export function bareHost(hostname: string): string {
   const lower = hostname.toLowerCase();

@@ -9,4 +9,4 @@ export {
   type Endpoint,
   type OwnAddresses,
 } from './destination.ts';
-export { bareHost, namesHost, parseHostEntry, type HostEntry } from './host-entry.ts';
+export { bareHost, namesHost, parseHostEntries, parseHostEntry, type HostEntry } from './host-entry.ts';

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { rootCertificates } from 'node:tls';
 import { createOwnAddresses, type Resolve } from '#mesh/dial';
-import { parseHostEntry, type HostEntry } from '#mesh/egress';
+import { parseHostEntries } from '#mesh/egress';
 import { fail } from '#mesh/failure';
 import { createHealth, type Health } from '#mesh/health';
 import { newId } from '#mesh/ids';
@@ -187,7 +187,7 @@ function openUpstreams({ config, overrides, logger, stack }: Base) {
   const { upstreamCaFile } = forwarding;
   const own = createOwnAddresses({
     urls: [stores.databaseUrl, stores.redisUrl, stores.auditStreamUrl ?? '', peers.stsUrl],
-    denied: hostEntries(egress.upstreamHostDenylist),
+    denied: parseHostEntries(egress.upstreamHostDenylist),
     ownPorts: [listener.port],
     logger,
   });
@@ -196,7 +196,7 @@ function openUpstreams({ config, overrides, logger, stack }: Base) {
       own: () => own.current(),
       // Private ranges are reachable by default: upstreams usually live there.
       rules: {
-        loopbackHosts: hostEntries(egress.upstreamDevLoopbackHosts),
+        loopbackHosts: parseHostEntries(egress.upstreamDevLoopbackHosts),
         privateHosts: 'any',
         plaintext: 'anywhere',
       },
@@ -218,7 +218,7 @@ function forwardDeps({ config, clock, logger }: Base, parts: Parts): ForwardDeps
     limits: { ...config.forwarding, limiterMayFail: config.mode.mode === 'dev' },
     hostRules: {
       allowlist: new Set(egress.upstreamHostAllowlist.map((host) => host.toLowerCase())),
-      denylist: hostEntries(egress.upstreamHostDenylist),
+      denylist: parseHostEntries(egress.upstreamHostDenylist),
     },
     trace: traceFrom,
     recall: (token) => sts.verifier.recall(token),
@@ -239,8 +239,6 @@ function forwardDeps({ config, clock, logger }: Base, parts: Parts): ForwardDeps
     ended: createCallObserver(parts.gatewayMetrics, logger),
   };
 }
-
-const hostEntries = (texts: readonly string[]): HostEntry[] => texts.flatMap((text) => parseHostEntry(text) ?? []);
 
 async function openSurface(
   { config, logger, metrics, clock }: Base,

@@ -32,6 +32,8 @@ import { createFailureCounter } from './outbound/argon2/failure-counter.ts';
 import { createSecretVerifier } from './outbound/argon2/secret-verifier-argon2.ts';
 import { createKnowledge } from './outbound/cache/knowledge.ts';
 import type { Knowledge } from './outbound/cache/knowledge.ts';
+import { openEgress } from './outbound/egress/open-egress.ts';
+import type { OpenEgress } from './outbound/egress/open-egress.ts';
 import { openPolicyEngine } from './outbound/opa/open-policy-engine.ts';
 import type { OpenPolicyEngine } from './outbound/opa/open-policy-engine.ts';
 import { createPointLeadership } from './outbound/postgres/point-leadership-postgres.ts';
@@ -60,6 +62,7 @@ interface Parts {
   readonly knowledge: Knowledge;
   readonly policy: OpenPolicyEngine;
   readonly shares: ZoneShares;
+  readonly out: OpenEgress;
 }
 
 async function openTrail({ config, foundation }: Base): Promise<Trail> {
@@ -111,7 +114,10 @@ async function openParts(base: Base, stack: AsyncDisposableStack): Promise<Parts
   );
   const { opaUrls: urls, opaToken: token, ...bounds } = config.policy;
   const policy = stack.use(openPolicyEngine({ urls, token, ...bounds, metrics: own }));
-  return { limiter, trail, vault, knowledge, policy, shares };
+  const { databaseUrl, redisUrl, auditStreamUrl } = stores;
+  const ownUrls = [databaseUrl, redisUrl, auditStreamUrl, ...urls];
+  const out = stack.use(openEgress({ settings: config.egress, ownUrls, ownPort: config.listener.port, logger }));
+  return { limiter, trail, vault, knowledge, policy, shares, out };
 }
 
 /** Every port of every flow. */
@@ -131,6 +137,7 @@ function bindPorts({ config, foundation, own }: Base, parts: Parts) {
     mandateReader: createMandateReader(knowledge.verifier),
     mandateSigner: createMandateSigner(),
     policyEngine: parts.policy.engine,
+    egress: parts.out.egress,
     evidence: trail,
     refusalSampler: createRefusalSampler({ clock }),
     sessionRecords: createSessionRecordsPostgres(parts.shares),
