@@ -1,6 +1,8 @@
 // What the policies of a set say together. Each is read strictly; anything that is not a whole, well-formed answer
 // denies with a status of its own, so that a broken policy can never look like a permissive one.
 import type { JsonObject, JsonValue } from '#mesh/failure';
+import { readHoldRule, strictest } from './hold-rule.ts';
+import type { HoldRule } from './hold-rule.ts';
 
 /** Why policy denied without saying so itself. `complete` means that it did say so. */
 export type EvaluationStatus =
@@ -15,6 +17,8 @@ export type EvaluationStatus =
 
 export interface Decision {
   readonly kind: 'allow' | 'hold' | 'deny';
+  /** With `hold`, and only then: what is asked for before the allow counts. */
+  readonly hold?: HoldRule;
   readonly status: EvaluationStatus;
   /** Names of the policies that decided, as `name` or `name/what the policy called it`. */
   readonly determining: readonly string[];
@@ -23,7 +27,7 @@ export interface Decision {
 
 interface Answer {
   readonly decision: 'allow' | 'deny' | 'abstain';
-  readonly hold: boolean;
+  readonly holds: readonly HoldRule[];
   readonly determining: readonly string[];
   readonly diagnostics: readonly JsonObject[];
 }
@@ -78,6 +82,13 @@ function nameOf(note: JsonObject): string {
   return typeof name === 'string' ? name.slice(0, maxNameCharacters) : '';
 }
 
+/** What the notes of an allow ask for; undefined when one of them cannot be read, wherever it stands. */
+function holdsOf(diagnostics: readonly JsonObject[]): readonly HoldRule[] | undefined {
+  const stated = diagnostics.map((note) => note['step_up_required']).filter((value) => value !== undefined);
+  const rules = stated.map(readHoldRule).filter((rule) => rule !== undefined);
+  return rules.length === stated.length ? rules : undefined;
+}
+
 function readAnswer(value: JsonValue): Answer | 'malformed' | 'incomplete' {
   if (!isObject(value)) return 'malformed';
   if (value['evaluation_status'] !== 'complete')
@@ -87,10 +98,11 @@ function readAnswer(value: JsonValue): Answer | 'malformed' | 'incomplete' {
   const diagnostics = notes(value['diagnostics'], 'reason');
   if (!determining || !diagnostics) return 'malformed';
   if (decision !== 'allow' && decision !== 'deny' && decision !== 'abstain') return 'malformed';
-  const hold = decision === 'allow' && diagnostics.some((note) => note['step_up_required'] !== undefined);
+  const holds = decision === 'allow' ? holdsOf(diagnostics) : [];
+  if (!holds) return 'malformed';
   return {
     decision,
-    hold,
+    holds,
     determining: determining.slice(0, maxNotes).map(nameOf),
     diagnostics: bounded(diagnostics),
   };
@@ -113,13 +125,23 @@ export function combine(names: readonly string[], results: Readonly<Record<strin
   const pick = (test: (answer: Answer) => boolean): typeof read => read.filter(({ answer }) => test(answer));
   const denied = pick((answer) => answer.decision === 'deny');
   if (denied.length > 0) return conclude('deny', denied);
-  const held = pick((answer) => answer.hold);
-  if (held.length > 0) return conclude('hold', held);
+  const held = pick((answer) => answer.holds.length > 0);
+  const [first, ...more] = held.flatMap(({ answer }) => answer.holds);
+  if (first) return concludeHeld(strictest([first, ...more]), held);
   const allowed = pick((answer) => answer.decision === 'allow');
   return allowed.length > 0 ? conclude('allow', allowed) : denial('complete', [{ reason: 'no_policy_allows' }]);
 }
 
-function conclude(kind: Decision['kind'], from: readonly { name: string; answer: Answer }[]): Decision {
+type Said = readonly { name: string; answer: Answer }[];
+
+/** Rules that leave nobody to approve are a denial: whoever waited for it would wait in vain. */
+function concludeHeld(hold: HoldRule | 'no_approver_left', from: Said): Decision {
+  if (hold !== 'no_approver_left') return { ...conclude('hold', from), hold };
+  const denied = conclude('deny', from);
+  return { ...denied, diagnostics: [{ reason: hold }, ...denied.diagnostics].slice(0, maxNotes) };
+}
+
+function conclude(kind: Decision['kind'], from: Said): Decision {
   const determining = from.flatMap(({ name, answer }) =>
     answer.determining.length > 0
       ? answer.determining.map((own) => (own === '' || own === name ? name : `${name}/${own}`))
