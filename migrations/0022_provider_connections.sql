@@ -1,2 +1,0 @@
--- Place of 0022; its owner fills it.
-SELECT 1;
