@@ -1,11 +1,11 @@
-// Says whether something that may be used once was used before (per-call jti, DPoP jti, client-assertion jti). The answer
-// comes from Redis alone; this process only remembers what is already spent.
+// Says whether something that may be used once was used before (per-call jti, DPoP jti, client-assertion jti, id token).
+// The answer comes from Redis alone; this process only remembers what is already spent.
 import { fail } from '#mesh/failure';
 import { LRUCache } from 'lru-cache';
 import { defineScript, type RedisConnection } from './connection.ts';
 import type { MemoryWatch } from './memory-watch.ts';
 
-export type ReplayKind = 'per_call' | 'dpop' | 'client_assertion';
+export type ReplayKind = 'per_call' | 'dpop' | 'client_assertion' | 'id_token';
 
 export interface Spend {
   readonly zoneId: string;

@@ -28,8 +28,8 @@ import { createZoneWindows } from './inbound/rpc/zone-windows.ts';
 import { invalidationHandling } from './inbound/stream/invalidations.ts';
 import { createStsMetrics, observeSizes } from './metrics.ts';
 import type { StsMetrics } from './metrics.ts';
-import { createFailureCounter } from './outbound/argon2/failure-counter.ts';
-import { createSecretVerifier } from './outbound/argon2/secret-verifier-argon2.ts';
+import { openClientChecks } from './outbound/assertion/open-client-checks.ts';
+import type { OpenClientChecks } from './outbound/assertion/open-client-checks.ts';
 import { createKnowledge } from './outbound/cache/knowledge.ts';
 import type { Knowledge } from './outbound/cache/knowledge.ts';
 import { openEgress } from './outbound/egress/open-egress.ts';
@@ -63,6 +63,7 @@ interface Parts {
   readonly policy: OpenPolicyEngine;
   readonly shares: ZoneShares;
   readonly out: OpenEgress;
+  readonly clients: OpenClientChecks;
 }
 
 async function openTrail({ config, foundation }: Base): Promise<Trail> {
@@ -117,14 +118,17 @@ async function openParts(base: Base, stack: AsyncDisposableStack): Promise<Parts
   const { databaseUrl, redisUrl, auditStreamUrl } = stores;
   const ownUrls = [databaseUrl, redisUrl, auditStreamUrl, ...urls];
   const out = stack.use(openEgress({ settings: config.egress, ownUrls, ownPort: config.listener.port, logger }));
-  return { limiter, trail, vault, knowledge, policy, shares, out };
+  const concurrency = config.clients.secretVerifyConcurrency;
+  const onDerivation = (seconds: number): void => own.derivationSeconds.observe(seconds);
+  const clients = stack.use(openClientChecks({ concurrency, onDerivation, redis, clock, newId, logger }));
+  return { limiter, trail, vault, knowledge, policy, shares, out, clients };
 }
 
 /** Every port of every flow. */
-function bindPorts({ config, foundation, own }: Base, parts: Parts) {
+function bindPorts({ config, foundation }: Base, parts: Parts) {
   const { clock } = foundation;
   const { knowledge, trail, vault } = parts;
-  const { secretVerifyConcurrency: concurrency, mintRateLimitPerMin: perMinute } = config.clients;
+  const { mintRateLimitPerMin: perMinute } = config.clients;
   return {
     issuer: config.issuer.issuerUrl,
     clock,
@@ -141,15 +145,7 @@ function bindPorts({ config, foundation, own }: Base, parts: Parts) {
     evidence: trail,
     refusalSampler: createRefusalSampler({ clock }),
     sessionRecords: createSessionRecordsPostgres(parts.shares),
-    unknownZoneKey: randomBytes(32),
-    failureCounter: createFailureCounter(() => clock.monotonic()),
-    secretVerifier: createSecretVerifier({
-      concurrency,
-      // At a tenth of a second each, a full line is a few seconds' wait: longer, and the caller has given up.
-      maxWaiting: concurrency * 32,
-      maxWaitingPerZone: concurrency * 8,
-      onDerivation: (milliseconds) => own.derivationSeconds.observe(milliseconds / 1000),
-    }),
+    ...parts.clients.ports,
     // In dev mints go on uncounted while Redis is away (data.md).
     mintLimiter: createMintLimiter({
       limiter: parts.limiter,

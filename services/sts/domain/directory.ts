@@ -26,8 +26,14 @@ export interface Application {
   readonly secretHash: string | undefined;
   readonly traits: JsonValue;
   readonly labels: JsonValue;
-  /** `off`, or what its mandates must be bound to. */
+  /** `off`, `allowed` or `required`: whether its mandates are bound to a key it proves. */
   readonly senderConstraint: string;
+  /** Public JWKs its client assertions are signed with; empty unless `credentialType` is `public-key`. */
+  readonly publicKeys: readonly JsonObject[];
+  /** Ids of the applications that may act for this one as subject (RFC 8693 §4.4); never taken from a request. */
+  readonly mayAct: readonly string[];
+  /** Identifiers of the resources it serves, and so may introspect mandates for (RFC 7662 §2.2). */
+  readonly serves: readonly string[];
   readonly expiresAtMs: number | undefined;
   readonly version: number;
 }

@@ -34,7 +34,8 @@ async function memoryWorld(): Promise<DirectoryWorld> {
     async addApplication(zoneId) {
       const id = newId();
       const registered = { name: 'a', registrationMethod: 'managed', credentialType: 'token', secretHash: undefined };
-      const rest = { traits: [], labels: {}, senderConstraint: 'off', expiresAtMs: undefined, ...common };
+      const said = { senderConstraint: 'off', publicKeys: [], mayAct: [], serves: [] };
+      const rest = { traits: [], labels: {}, ...said, expiresAtMs: undefined, ...common };
       world.applications.set(id, { id, zoneId, ...registered, ...rest });
       return id;
     },

@@ -6,6 +6,7 @@ import type { ZoneKeys } from '../../ports/mandate-issuing.ts';
 import type { MintLimiter } from '../../ports/mint-limiter.ts';
 import type { SecretVerifier } from '../../ports/secret-verifier.ts';
 import type { SessionRecord, SessionRecords } from '../../ports/session-records.ts';
+import type { SingleUse } from '../../ports/single-use.ts';
 
 /** One key for all zones it is given. */
 export function createZoneKeysMemory(zoneIds: ReadonlySet<string>): ZoneKeys & KeySource {
@@ -25,6 +26,19 @@ export function createSecretVerifierMemory(): SecretVerifier & { asked: number }
     async verify({ storedHash, secret }) {
       this.asked += 1;
       return storedHash === secret;
+    },
+  };
+}
+
+/** Marks that last as long as the test. */
+export function createSingleUseMemory(): SingleUse {
+  const seen = new Set<string>();
+  return {
+    async spend({ zoneId, kind, id }) {
+      const key = `${zoneId} ${kind} ${id}`;
+      if (seen.has(key)) return 'replayed';
+      seen.add(key);
+      return 'first';
     },
   };
 }

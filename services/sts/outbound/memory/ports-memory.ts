@@ -4,6 +4,7 @@ import type { JsonObject, JsonValue } from '#mesh/failure';
 import { createMandateVerifier } from '#mesh/mandate';
 import type { Application, Resource, Zone } from '../../domain/directory.ts';
 import { formatSecret } from '../../domain/client-secret.ts';
+import { createAssertionVerifier } from '../assertion/assertion-verifier-jose.ts';
 import { createFailureCounter } from '../argon2/failure-counter.ts';
 import { createMandateReader, createMandateSigner } from '../signing/mandate-signer.ts';
 import { createDelegationGraphMemory, createDirectoryMemory, createMemoryWorld } from './directory-memory.ts';
@@ -18,6 +19,7 @@ import {
   createMintLimiterMemory,
   createSecretVerifierMemory,
   createSessionRecordsMemory,
+  createSingleUseMemory,
   createZoneKeysMemory,
 } from './minting-memory.ts';
 
@@ -57,6 +59,9 @@ function addApplication({ world, zone, newId }: Place): { application: Applicati
     traits: [],
     labels: {},
     senderConstraint: 'off',
+    publicKeys: [],
+    mayAct: [],
+    serves: [],
     expiresAtMs: undefined,
     version: 1,
   };
@@ -113,6 +118,8 @@ export function createMemoryPorts(options: MemoryOptions = {}) {
     unknownZoneKey: Buffer.alloc(32, 1),
     failureCounter: createFailureCounter(() => clock.monotonic()),
     secretVerifier: createSecretVerifierMemory(),
+    assertionVerifier: createAssertionVerifier(),
+    singleUse: createSingleUseMemory(),
     mintLimiter: createMintLimiterMemory(options.mintLimit ?? 1000),
     vault: { open: (envelope: Uint8Array) => envelope },
   };

@@ -30,6 +30,9 @@ export interface ApplicationRow {
   traits: JsonValue;
   labels: JsonValue;
   sender_constraint: string;
+  public_keys: JsonValue | null;
+  may_act: JsonValue;
+  serves: string[];
   expires_at: Date | null;
   version: string;
 }
@@ -38,7 +41,7 @@ export interface ApplicationRow {
 export async function selectApplication(tx: ZoneTransaction, id: string): Promise<ApplicationRow | undefined> {
   return tx.one<ApplicationRow>(
     `SELECT a.id, a.zone_id, a.name, a.registration_method, a.credential_type, a.secret_hash, a.traits, a.labels,
-            a.sender_constraint, a.expires_at, a.version
+            a.sender_constraint, a.public_keys, a.may_act, a.serves, a.expires_at, a.version
        FROM api_pub.applications a JOIN api_pub.zones z ON z.id = a.zone_id
       WHERE a.zone_id = $1 AND a.id = $2 AND a.archived_at IS NULL AND z.archived_at IS NULL`,
     [tx.zoneId, id],

@@ -1,6 +1,6 @@
 // Point reads of one zone as domain values. Rows that cannot be what they claim to be stop here.
 import { fail } from '#mesh/failure';
-import type { JsonValue } from '#mesh/failure';
+import type { JsonObject, JsonValue } from '#mesh/failure';
 import { knownId } from '#mesh/ids';
 import type { ZoneId } from '#mesh/ids';
 import type { ZoneTransaction } from '#mesh/postgres';
@@ -67,6 +67,18 @@ function toZone(row: sql.ZoneRow): Zone {
   };
 }
 
+/** The public JWKs of a set; what is no object is no key. */
+function keysOf(set: JsonValue): readonly JsonObject[] {
+  const { keys } = (set ?? {}) as { keys?: JsonValue };
+  const list = Array.isArray(keys) ? (keys as readonly JsonValue[]) : [];
+  return list.filter((key): key is JsonObject => typeof key === 'object' && key !== null && !Array.isArray(key));
+}
+
+function textsOf(value: JsonValue): readonly string[] {
+  const list = Array.isArray(value) ? (value as readonly JsonValue[]) : [];
+  return list.filter((item) => typeof item === 'string');
+}
+
 function toApplication(row: sql.ApplicationRow): Application {
   return {
     id: row.id,
@@ -78,6 +90,9 @@ function toApplication(row: sql.ApplicationRow): Application {
     traits: row.traits,
     labels: row.labels,
     senderConstraint: row.sender_constraint,
+    publicKeys: row.credential_type === 'public-key' ? keysOf(row.public_keys) : [],
+    mayAct: textsOf(row.may_act),
+    serves: row.serves,
     expiresAtMs: row.expires_at?.getTime(),
     version: Number(row.version),
   };
