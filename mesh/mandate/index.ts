@@ -7,7 +7,7 @@
 //   const anchor = revocations.refuses(mandate.claims.zone_id, mandate.claims.rev, mandateAnchors(mandate));
 //
 // The STS alone writes them: encodeMandate(claims, { kid, privateKey }).
-export * from './acceptance.ts';
+export { refuseMandate, type MandatePlace, type MandateRefusal } from '#mesh/authority';
 export * from './anchors.ts';
 export * from './claims.ts';
 export { encodeMandate, type SigningKey } from './encode.ts';

@@ -5,7 +5,7 @@ import type { Failure, JsonValue } from '#mesh/failure';
 import type { Clock } from '#mesh/time';
 import type { MandateClaims, VerifiedMandate } from '#mesh/mandate';
 import type { AgentSession } from '../domain/agent-session.ts';
-import { accept, lifecycleScope, scopesOf } from '../domain/audience.ts';
+import { lifecycleScope, refuseMandate, scopesOf } from '../domain/audience.ts';
 import { lifecycleResource } from '../domain/decision-input.ts';
 import type { DecidedResource } from '../domain/decision-input.ts';
 import { isLive } from '../domain/directory.ts';
@@ -74,11 +74,9 @@ interface Known {
 
 async function verifyCaller(deps: SessionMintDeps, request: SessionMintRequest): Promise<VerifiedMandate> {
   const caller = await deps.mandateReader.verify(request.bearer);
-  const verdict = accept(caller.claims, { verifier: 'session_mint', issuer: deps.issuer, zoneId: request.zoneId });
-  if (verdict.kind === 'refused') {
-    throw fail(verdict.cause === 'missing_scope' ? 'insufficient_scope' : 'invalid_token', {
-      privateDetail: verdict.cause,
-    });
+  const refusal = refuseMandate(caller.claims, { at: 'coordinator', issuer: deps.issuer, zoneId: request.zoneId });
+  if (refusal !== undefined) {
+    throw fail(refusal === 'wrong_scope' ? 'insufficient_scope' : 'invalid_token', { privateDetail: refusal });
   }
   const anchors = deps.mandateReader.anchorsOf(caller);
   if (deps.revocations.refuses(request.zoneId, caller.claims.rev, anchors)) throw fail('token_revoked');

@@ -3,7 +3,7 @@
 import { fail } from '#mesh/failure';
 import type { Clock } from '#mesh/time';
 import type { VerifiedMandate } from '#mesh/mandate';
-import { accept } from '../../domain/audience.ts';
+import { refuseMandate } from '../../domain/audience.ts';
 import { isLive } from '../../domain/directory.ts';
 import type { Application, Resource, Zone } from '../../domain/directory.ts';
 import type { DelegationGraph } from '../../ports/delegation-graph.ts';
@@ -46,13 +46,9 @@ export function assertNotRevoked(
 /** The presented mandate must be good at this resource; `invalid_token` or `token_revoked`. */
 export function acceptPresented(deps: VerifyDeps, question: CallQuestion, mandate: VerifiedMandate): void {
   const { issuer } = deps;
-  const verdict = accept(mandate.claims, {
-    verifier: 'gateway',
-    issuer,
-    zoneId: question.zoneId,
-    resource: question.resource,
-  });
-  if (verdict.kind === 'refused') throw fail('invalid_token', { privateDetail: verdict.cause });
+  const { zoneId, resource } = question;
+  const refusal = refuseMandate(mandate.claims, { at: 'gateway', issuer, zoneId, resource });
+  if (refusal !== undefined) throw fail('invalid_token', { privateDetail: refusal });
   if (mandate.claims.exp * 1000 <= deps.clock.now()) throw fail('invalid_token', { privateDetail: 'expired' });
   assertNotRevoked(deps, mandate);
 }

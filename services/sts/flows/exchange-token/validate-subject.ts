@@ -2,7 +2,7 @@
 // it is bound to stays bound.
 import { fail } from '#mesh/failure';
 import type { AnchorRef, VerifiedMandate } from '#mesh/mandate';
-import { accept, scopesOf } from '../../domain/audience.ts';
+import { refuseMandate, scopesOf } from '../../domain/audience.ts';
 import type { Above } from '../../domain/narrowing.ts';
 import type { MandateReader } from '../../ports/mandate-issuing.ts';
 import type { Revocations } from '../../ports/revocations.ts';
@@ -29,8 +29,8 @@ export interface Subject {
 
 async function readSubject(deps: SubjectDeps, request: TokenRequest, token: string): Promise<VerifiedMandate> {
   const mandate = await deps.mandateReader.verify(token);
-  const verdict = accept(mandate.claims, { verifier: 'token_endpoint', issuer: deps.issuer, zoneId: request.zoneId });
-  if (verdict.kind === 'refused') throw fail('invalid_token', { privateDetail: verdict.cause });
+  const refusal = refuseMandate(mandate.claims, { at: 'token_endpoint', issuer: deps.issuer, zoneId: request.zoneId });
+  if (refusal !== undefined) throw fail('invalid_token', { privateDetail: refusal });
   // RFC 8693 §2.1 leaves client binding to the server: a subject mandate is worth nothing in another client's hands.
   if (mandate.claims.client_id !== request.applicationId) {
     throw fail('invalid_token', { privateDetail: 'subject_of_another_client' });
