@@ -17,8 +17,10 @@ const published: Readonly<Record<string, readonly string[]>> = {
   'api_pub.provider_secrets': ['caracal_sts'],
   'api_pub.resources': ['caracal_gateway', 'caracal_sts'],
   'api_pub.active_policy_sets': ['caracal_sts'],
+  'api_pub.shadow_policy_sets': ['caracal_sts'],
   'api_pub.all_zones': ['caracal_gateway_loader'],
   'api_pub.all_resources': ['caracal_gateway_loader'],
+  'api_pub.reseal_provider_secret': ['caracal_sts'],
   'api_pub.stream_heads': ['caracal_gateway', 'caracal_sts'],
   'sts_pub.revoke': ['caracal_api', 'caracal_coordinator', 'caracal_sts'],
   'sts_pub.refuses': ['caracal_coordinator'],
@@ -35,8 +37,14 @@ const published: Readonly<Record<string, readonly string[]>> = {
   'sts_pub.leave_point': ['caracal_gateway', 'caracal_sts'],
   'sts_pub.register_point': ['caracal_gateway', 'caracal_sts'],
   'sts_pub.renew_point': ['caracal_gateway', 'caracal_sts'],
+  'sts_pub.report_point': ['caracal_gateway', 'caracal_sts'],
+  'sts_pub.propagation': ['caracal_api', 'caracal_coordinator', 'caracal_sts'],
   'sts_pub.barrier': ['caracal_api', 'caracal_coordinator', 'caracal_sts'],
   'sts_pub.install_zone_key': ['caracal_api'],
+  'sts_pub.lock_zone_keys': ['caracal_api'],
+  'sts_pub.rotate_zone_key': ['caracal_api'],
+  'sts_pub.replace_zone_keys': ['caracal_api'],
+  'sts_pub.zone_keys': ['caracal_api'],
   'sts_pub.installation': ['caracal_api', 'caracal_audit'],
   'sts_pub.stream_heads': ['caracal_gateway', 'caracal_sts'],
   'coordinator_pub.agent_sessions': ['caracal_sts'],
@@ -187,7 +195,8 @@ describe.each(testPostgresServers())('on Postgres $name', (server) => {
   test('loaders are granted nothing but reading', async () => {
     const grants = await all<Grant>(grantsQuery, [schemas]);
     const privileges = grants.filter(({ grantee }) => grantee.endsWith('_loader')).map(({ privilege }) => privilege);
-    expect(new Set(privileges)).toEqual(new Set(['SELECT', 'EXECUTE']));
+    // On single columns where the rest of a row is none of the loader's business.
+    expect(new Set(privileges.map((privilege) => privilege.replace(/ .*/, '')))).toEqual(new Set(['SELECT', 'EXECUTE']));
   });
 
   test('nobody may change or delete an event, a revocation or a policy version', async () => {
@@ -278,6 +287,8 @@ describe.each(testPostgresServers())('on Postgres $name', (server) => {
       'sts.outbox relay',
       'sts.revocations prune',
       'sts.revocations relay',
+      'sts.session_records expired',
+      'sts.zone_keys ended',
     ]);
   });
 
@@ -293,7 +304,9 @@ describe.each(testPostgresServers())('on Postgres $name', (server) => {
        FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = ANY ($1) AND c.relkind = 'v'`,
       [schemas],
     );
-    expect(views.length).toBe(9);
+    // As many as are published by name above; one that is missing here would not be looked at.
+    const known = Object.keys(published).filter((name) => views.some((view) => view.name === name));
+    expect(known).toHaveLength(views.length);
     for (const { name, options } of views) expect([name, options]).toEqual([name, ['security_barrier=true']]);
   });
 
