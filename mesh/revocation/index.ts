@@ -14,10 +14,12 @@
 //     stream: 'caracal.policy.invalidate', openTail, head: readStreamHead(database, 'caracal.policy.invalidate'),
 //     onEntry: (payload) => forget(payload), onReset: () => forgetAll(), clock, logger, metrics,
 //   });
-//   policies.start();
+//   policies.start();                                                     // positions: revocations.positions lets others
+//                                                                         // wait for it (createPropagation)
 export type { Anchor } from './anchor.ts';
 export { createRevocationBarrier, type BarrierReport, type RevocationBarrier } from './barrier.ts';
 export type { StreamHead } from './follower.ts';
+export { createPropagation, type Propagation, type PropagationReport } from './propagation.ts';
 export { createInvalidationTail, type InvalidationTail, type InvalidationTailOptions } from './invalidation-tail.ts';
 export type { MembershipPort } from './membership.ts';
 export { createTailSource, type OpenTail, type TailHandlers, type TailSourceOptions } from './open-tail.ts';
@@ -28,6 +30,7 @@ export {
   readStreamHead,
   type BarrierState,
   type EnforcementPointOptions,
+  type StreamNumber,
 } from './postgres-source.ts';
 export {
   createRevocationView,

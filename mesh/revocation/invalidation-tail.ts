@@ -6,6 +6,7 @@ import type { DisciplinedClock } from '#mesh/time';
 import type { StreamName } from '#mesh/topology';
 import { Follower, type StreamHead } from './follower.ts';
 import type { OpenTail } from './open-tail.ts';
+import type { Positions, StreamPosition } from './positions.ts';
 import type { Heartbeat } from './stream-payload.ts';
 import { createSuspensionWatch } from './suspension.ts';
 
@@ -24,6 +25,8 @@ export interface InvalidationTailOptions {
   readonly onEntry: (payload: JsonValue, number: number) => void;
   /** Anything may have changed: drop or reload everything. What it reads is read after the call. */
   readonly onReset: () => void | Promise<void>;
+  /** Told how far this stream has come (RevocationView.positions). */
+  readonly positions?: Positions | undefined;
   readonly clock: DisciplinedClock;
   readonly maxStalenessMs?: number | undefined;
   readonly logger: Pick<Logger, 'info' | 'warn'>;
@@ -61,11 +64,18 @@ class StreamFollower implements InvalidationTail {
         return true;
       },
       recover: (held, beat) => this.#recover(held, beat),
+      onApplied: () => options.positions?.grown(stream),
       maxStalenessMs,
       clock,
       logger,
       metrics,
     });
+    options.positions?.follow(stream, () => this.#position());
+  }
+
+  #position(): StreamPosition | undefined {
+    const { incarnation, applied } = this.#follower;
+    return incarnation === undefined ? undefined : { incarnation, applied };
   }
 
   start(): void {

@@ -2,12 +2,16 @@
 // from the moment a renewal was sent, has not run out.
 import type { Logger } from '#mesh/telemetry';
 import type { DisciplinedClock } from '#mesh/time';
+import type { StreamPositions } from './positions.ts';
 
 export interface MembershipPort {
   /** Inserts a row for this process under a fresh id. Returns the database's time. */
   readonly register: () => Promise<number>;
   /** False when the row is gone: the barrier no longer waits for this process. */
-  readonly renew: (applied: number) => Promise<{ readonly renewed: boolean; readonly databaseTimeMs: number }>;
+  readonly renew: (
+    applied: number,
+    positions: StreamPositions,
+  ) => Promise<{ readonly renewed: boolean; readonly databaseTimeMs: number }>;
   /** The row is gone from now on: this process serves nothing any more. */
   readonly leave: () => Promise<void>;
 }
@@ -15,6 +19,8 @@ export interface MembershipPort {
 export interface MembershipOptions {
   readonly port: MembershipPort;
   readonly applied: () => number;
+  /** How far the other streams have come. */
+  readonly positions: () => StreamPositions;
   /** Reads the owner anew; needed after the row was gone, before the lease begins again. */
   readonly refresh: () => Promise<void>;
   readonly maxStalenessMs: number;
@@ -115,9 +121,9 @@ export class Membership {
   }
 
   async #renew(): Promise<void> {
-    const { port, applied, clock, maxStalenessMs, logger } = this.#options;
+    const { port, applied, positions, clock, maxStalenessMs, logger } = this.#options;
     const sentAt = clock.monotonic();
-    const answer = await this.#withinTimeout(port.renew(applied()));
+    const answer = await this.#withinTimeout(port.renew(applied(), positions()));
     clock.observe(answer.databaseTimeMs, sentAt);
     if (answer.renewed) {
       this.#leaseUntil = Math.max(this.#leaseUntil, sentAt + maxStalenessMs * LEASE_SHARE);

@@ -84,10 +84,10 @@ export function createEnforcementPoint(options: EnforcementPointOptions): Member
       );
       return only(rows).database_time.getTime();
     },
-    async renew(applied) {
+    async renew(applied, positions) {
       const rows = await database.query<{ readonly renewed: boolean; readonly database_time: Date }>(
-        'SELECT renewed, database_time FROM sts_pub.renew_point($1, $2)',
-        [id, applied],
+        'SELECT renewed, database_time FROM sts_pub.report_point($1, $2, $3)',
+        [id, applied, JSON.stringify(positions)],
       );
       const { renewed, database_time } = only(rows);
       return { renewed, databaseTimeMs: database_time.getTime() };
@@ -124,6 +124,26 @@ export async function readBarrier(database: Database, number: number): Promise<B
   const rows = await database.query<BarrierState>('SELECT points, waiting, gone, missing FROM sts_pub.barrier($1)', [
     number,
   ]);
+  return only(rows);
+}
+
+/** A number of an invalidation stream, as the incarnation that gave it counts. */
+export interface StreamNumber {
+  readonly stream: StreamName;
+  readonly incarnation: string;
+  /** 0 is applied everywhere. */
+  readonly number: number;
+}
+
+/** Who has applied a number of an invalidation stream. */
+export async function readPropagation(
+  database: Database,
+  { stream, incarnation, number }: StreamNumber,
+): Promise<Omit<BarrierState, 'gone'>> {
+  const rows = await database.query<Omit<BarrierState, 'gone'>>(
+    'SELECT points, waiting, missing FROM sts_pub.propagation($1, $2, $3)',
+    [stream, incarnation, number],
+  );
   return only(rows);
 }
 

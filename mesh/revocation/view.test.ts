@@ -369,7 +369,8 @@ describe('the lease', () => {
     let isHanging = false;
     const membership = {
       ...owner.membership,
-      renew: (applied: number) => (isHanging ? new Promise<never>(() => undefined) : owner.membership.renew(applied)),
+      renew: (applied: number) =>
+        isHanging ? new Promise<never>(() => undefined) : owner.membership.renew(applied, {}),
     };
     const view = createRevocationView({ ...owner, membership, clock, logger: silent });
     open.push(view);

@@ -8,6 +8,7 @@ import { AnchorIndex, type Anchor } from './anchor.ts';
 import { Follower, type Held, type StreamHead } from './follower.ts';
 import { Membership, type MembershipPort } from './membership.ts';
 import type { OpenTail } from './open-tail.ts';
+import { Positions, type StreamPositions } from './positions.ts';
 import { readAnchor } from './stream-payload.ts';
 import { createSuspensionWatch } from './suspension.ts';
 import { createWaker, type Waker } from './waker.ts';
@@ -32,6 +33,8 @@ export interface RevocationViewOptions {
 }
 
 export interface RevocationView extends AsyncDisposable {
+  /** Given to the invalidation tails of this process, whose positions its renewals then tell. */
+  readonly positions: Positions;
   /** Registers, reads everything and begins to follow. Resolves when the view may be used; tries until then. */
   start(): Promise<void>;
   /** What the STS signs as `rev`. */
@@ -60,6 +63,7 @@ const PRUNE_INTERVAL_MS = 60_000;
 const ANCHOR_LIFE_MS = (mandateLifeSeconds.ambient + 60) * 1_000;
 
 class View implements RevocationView {
+  readonly positions = new Positions();
   readonly #options: RevocationViewOptions;
   readonly #anchors = new AnchorIndex();
   readonly #follower: Follower;
@@ -85,10 +89,7 @@ class View implements RevocationView {
       stream: 'caracal.sessions.revoke',
       apply: (entry) => this.#applyIfRead(readAnchor(entry)),
       recover: (held) => this.#readOwner(held),
-      onApplied: () => {
-        this.#membership?.hurry();
-        this.#renewing.wake();
-      },
+      onApplied: () => this.#renewSoon(),
       maxStalenessMs,
       clock,
       logger,
@@ -97,7 +98,10 @@ class View implements RevocationView {
     if (membership !== undefined) {
       const refresh = (): Promise<void> => this.#follower.recover();
       const applied = (): number => this.#follower.applied;
-      this.#membership = new Membership({ port: membership, applied, refresh, maxStalenessMs, clock, logger });
+      const positions = (): StreamPositions => this.positions.all();
+      const member = { port: membership, applied, positions, refresh };
+      this.#membership = new Membership({ ...member, maxStalenessMs, clock, logger });
+      this.positions.onGrown(() => this.#renewSoon());
     }
     metrics?.gauge({ name: 'revocation_anchors', help: 'Anchors in memory.', read: () => this.#anchors.size });
     metrics?.gauge({ name: 'revocation_applied', help: 'Highest number applied.', read: () => this.applied() });
@@ -124,6 +128,11 @@ class View implements RevocationView {
     });
     this.#wasUsable = this.#isUsable();
     this.#running = Promise.all([this.#lookForEver(), this.#renewForEver()]);
+  }
+
+  #renewSoon(): void {
+    this.#membership?.hurry();
+    this.#renewing.wake();
   }
 
   async #retried(work: () => Promise<unknown>): Promise<void> {

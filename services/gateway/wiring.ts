@@ -282,11 +282,10 @@ async function start(base: Base, parts: Parts, { open }: ForwardRequest): Promis
     forgetKeys: (zoneId) => sts.forgetKeys(zoneId),
     forgetAllKeys: () => sts.forgetAllKeys(),
   });
+  const shared = { openTail, positions: revocations.positions, clock, maxStalenessMs, logger, metrics };
   for (const handlers of changeHandlers(note)) {
     const head = postgres.headOf(handlers.stream);
-    const tail = stack.use(
-      createInvalidationTail({ ...handlers, openTail, head, clock, maxStalenessMs, logger, metrics }),
-    );
+    const tail = stack.use(createInvalidationTail({ ...handlers, ...shared, head }));
     tail.start();
     parts.tails.add(tail);
   }

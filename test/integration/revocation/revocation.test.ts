@@ -6,6 +6,7 @@ import { createPublisher, createRedis, createStreamSigner, type RedisConnection 
 import {
   createEnforcementPoint,
   createInvalidationTail,
+  createPropagation,
   createRevocationSource,
   createRevocationView,
   createTailSource,
@@ -226,5 +227,67 @@ describe('another numbered stream', () => {
     await expect.poll(() => heard, PATIENCE).toHaveLength(1);
     expect(JSON.stringify(heard)).toContain(zone);
     expect(resets).toBe(1);
+  });
+});
+
+describe('a change that a numbered stream tells', () => {
+  const stream = 'caracal.keys.invalidate' as const;
+
+  function follow({ view }: Point): void {
+    const tail = createInvalidationTail({
+      stream,
+      openTail: createTailSource({ redis, signer, clock, logger }),
+      head: readStreamHead(gateway, stream),
+      positions: view.positions,
+      onEntry: () => undefined,
+      onReset: () => undefined,
+      clock,
+      logger,
+    });
+    stack.use(tail);
+    tail.start();
+  }
+
+  async function change(): Promise<{ stream: typeof stream; incarnation: string; number: number }> {
+    const number = await sts.inZone(zone, (tx) =>
+      enqueueNumbered(tx, { stream, zoneId: zone, payload: { zone_id: zone } }),
+    );
+    return { stream, incarnation: (await readStreamHead(gateway, stream)()).incarnation, number };
+  }
+
+  it('is propagated once every live point has applied it, and names those that have not', async () => {
+    const [near, far] = [await point('near'), await point('far')];
+    const propagation = createPropagation(sts, clock);
+    follow(near);
+    const first = await change();
+    const waiting = { propagated: false, points: 2, missing: ['gateway/far'] };
+    await expect.poll(() => propagation.look(first), PATIENCE).toEqual(waiting);
+    await expect(propagation.wait(first, 50)).rejects.toMatchObject({
+      reason: 'barrier_timeout',
+      details: { points: 2, missing: ['gateway/far'] },
+    });
+    follow(far);
+    expect(await propagation.wait(first, PATIENCE.timeout)).toMatchObject({ propagated: true, points: 2, missing: [] });
+    // What was handed on is told at once, not with the next second's renewal.
+    const second = await change();
+    expect(await propagation.wait(second, PATIENCE.timeout)).toMatchObject({ propagated: true });
+    expect(await propagation.look({ ...second, number: second.number + 1 })).toMatchObject({ propagated: false });
+  });
+
+  it('is not propagated by points that count in another incarnation', async () => {
+    follow(await point('near'));
+    const made = await change();
+    const propagation = createPropagation(sts, clock);
+    expect(await propagation.wait(made, PATIENCE.timeout)).toMatchObject({ propagated: true });
+    expect(await propagation.look({ ...made, incarnation: 'another' })).toMatchObject({ propagated: false });
+  });
+
+  it('waits for nobody who has left', async () => {
+    const gone = await point('gone');
+    const made = await change();
+    const propagation = createPropagation(sts, clock);
+    expect(await propagation.look(made)).toMatchObject({ propagated: false });
+    await gone.view[Symbol.asyncDispose]();
+    expect(await propagation.look(made)).toEqual({ propagated: true, points: 0, missing: [] });
   });
 });

@@ -134,7 +134,7 @@ export function createKnowledge(options: KnowledgeOptions): Knowledge {
     sizes: () => memory.cached.sizes(),
     follow(handling) {
       const head = readStreamHead(database, handling.stream);
-      const tail = createInvalidationTail({ ...handling, ...shared, head });
+      const tail = createInvalidationTail({ ...handling, ...shared, head, positions: revocations.positions });
       tails.set(handling.stream, tail);
       tail.start();
     },
