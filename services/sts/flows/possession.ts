@@ -4,7 +4,8 @@ import { fail } from '#mesh/failure';
 import type { ConfirmationClaim } from '#mesh/mandate';
 import { bindingOf } from '../domain/sender-constraint.ts';
 import type { BindingQuestion, ProvenKey } from '../domain/sender-constraint.ts';
-import type { ProofChecker, ProofReplays } from '../ports/proof-checker.ts';
+import type { ProofChecker } from '../ports/proof-checker.ts';
+import type { SingleUse } from '../ports/single-use.ts';
 
 export type { ProvenKey } from '../domain/sender-constraint.ts';
 
@@ -21,7 +22,7 @@ export interface PresentedProof {
 
 export interface PossessionDeps {
   readonly proofChecker: ProofChecker;
-  readonly proofReplays: ProofReplays;
+  readonly singleUse: SingleUse;
 }
 
 export interface PossessionQuestion {
@@ -45,7 +46,7 @@ export async function provePossession(deps: PossessionDeps, question: Possession
   const requireNonce = senderConstraint === 'required';
   const checked = deps.proofChecker.check({ dpop, method, at: 'sts', path, accessToken, requireNonce });
   const { replayId: id, ttlMs, issuedAtMs } = checked;
-  if ((await deps.proofReplays.spend({ zoneId, kind: 'dpop', id, ttlMs, issuedAtMs })) !== 'first') {
+  if ((await deps.singleUse.spend({ zoneId, kind: 'dpop', id, ttlMs, issuedAtMs })) !== 'first') {
     throw fail('invalid_dpop_proof', { privateDetail: 'proof_replayed' });
   }
   return { ...byCertificate, jkt: checked.jkt };

@@ -34,16 +34,3 @@ export interface ProofChecker {
   /** A nonce that any replica accepts for the next minute. */
   nonce(): string;
 }
-
-export interface SpentProof {
-  readonly zoneId: string;
-  readonly kind: 'dpop';
-  readonly id: string;
-  readonly ttlMs: number;
-  readonly issuedAtMs: number;
-}
-
-/** Proofs that were shown, over all replicas. Throws `replay_store_unavailable`; never guesses. */
-export interface ProofReplays {
-  spend(proof: SpentProof): Promise<'first' | 'replayed'>;
-}
