@@ -16,6 +16,8 @@ const published: Readonly<Record<string, readonly string[]>> = {
   'api_pub.providers': ['caracal_sts'],
   'api_pub.provider_secrets': ['caracal_sts'],
   'api_pub.resources': ['caracal_gateway', 'caracal_sts'],
+  'api_pub.subject_issuers': ['caracal_sts'],
+  'api_pub.grants': ['caracal_sts'],
   'api_pub.active_policy_sets': ['caracal_sts'],
   'api_pub.shadow_policy_sets': ['caracal_sts'],
   'api_pub.all_zones': ['caracal_gateway_loader'],

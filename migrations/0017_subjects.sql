@@ -1,2 +1,0 @@
--- Place of 0017; its owner fills it.
-SELECT 1;
