@@ -80,11 +80,39 @@ describe('keys of a zone', () => {
   });
 });
 
+describe('a key that was published a moment ago', () => {
+  it('is read for by its id, so that whoever answers from memory looks again', async () => {
+    const wanted: string[] = [];
+    const cache = createJwksCache({
+      clock: new ManualClock(),
+      fetchJwks: async (_zone, kid) => {
+        wanted.push(kid);
+        return kid === 'key-2' ? setOf(first, second) : setOf(first);
+      },
+    });
+    expect(await cache.publicKey(ZONE, 'key-1')).toBeDefined();
+    expect(await cache.publicKey(ZONE, 'key-2')).toBeDefined();
+    expect(wanted).toEqual(['key-1', 'key-2']);
+  });
+
+  it('is found by one who joined a read that was made for another key', async () => {
+    const release: ((set: Jwks) => void)[] = [];
+    const { cache, fetched } = setUp(() => new Promise<Jwks>((resolve) => release.push(resolve)));
+    const [one, other] = [cache.publicKey(ZONE, 'key-1'), cache.publicKey(ZONE, 'key-2')];
+    release[0]?.(setOf(first));
+    expect(await one).toBeDefined();
+    await Promise.resolve();
+    release[1]?.(setOf(first, second));
+    expect(await other).toBeDefined();
+    expect(fetched).toHaveLength(2);
+  });
+});
+
 describe('what a stranger can cause', () => {
-  it('an unknown key id reads the set once in thirty seconds', async () => {
+  it('an unknown key id reads the set once in five seconds', async () => {
     const { cache, clock, fetched } = setUp(() => setOf(first));
     await cache.publicKey(ZONE, 'key-1');
-    await clock.advance(30_000);
+    await clock.advance(5_000);
     for (let attempt = 0; attempt < 50; attempt += 1) await cache.publicKey(ZONE, `invented-${attempt}`);
     expect(fetched).toHaveLength(2);
   });

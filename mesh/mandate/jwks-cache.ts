@@ -8,8 +8,11 @@ import { readJwks, type Jwks } from './jwks.ts';
 import type { KeySource } from './verifier.ts';
 
 export interface JwksCacheOptions {
-  /** The zone's JWK set, undefined when there is no such zone; rejects when nobody can say. Must have its own deadline. */
-  readonly fetchJwks: (zoneId: string) => Promise<Jwks | undefined>;
+  /**
+   * The zone's JWK set, undefined when there is no such zone; rejects when nobody can say. Must have its own deadline. `kid`
+   * is the key that is wanted: whoever answers from memory without it should look again first.
+   */
+  readonly fetchJwks: (zoneId: string, kid: string) => Promise<Jwks | undefined>;
   readonly clock: Pick<Clock, 'monotonic'>;
   readonly maxZones?: number;
   readonly onFetch?: (outcome: 'read' | 'absent' | 'error' | 'refused') => void;
@@ -32,8 +35,9 @@ interface ZoneKeys {
 // authority.md: 5 min fresh, stale for 10 min more, so that a retired key is gone after 15.
 const FRESH_MS = 5 * 60_000;
 const STALE_MS = 10 * 60_000;
-// Unknown ids are what an attacker invents; a new key is announced on caracal.keys.invalidate long before it signs.
-const UNKNOWN_KEY_PAUSE_MS = 30_000;
+// Unknown ids are what an attacker invents: twelve reads a minute and zone are nothing to whoever answers from memory, and a
+// key that signs at once, because the one before leaked, is known after five seconds at the latest.
+const UNKNOWN_KEY_PAUSE_MS = 5_000;
 // A zone made a moment ago must not stay unknown for long.
 const ABSENT_MS = 5_000;
 // After a failed read the STS is left alone for a moment and the held keys serve.
@@ -81,13 +85,17 @@ class ZoneKeyCache implements JwksCache {
     } else if (held === undefined && now < (this.#absentUntil.get(zoneId) ?? 0)) {
       return undefined;
     }
-    const zone = await this.#readOrServeStale(zoneId, held);
-    return zone?.keys.get(kid);
+    const isShared = this.#reads.has(zoneId);
+    const zone = await this.#readOrServeStale(zoneId, kid, held);
+    const key = zone?.keys.get(kid);
+    if (key !== undefined || zone === undefined || !isShared) return key;
+    // A read that was under way was asked for another key, perhaps before this one was published.
+    return (await this.#readOrServeStale(zoneId, kid, zone))?.keys.get(kid);
   }
 
-  async #readOrServeStale(zoneId: string, held: ZoneKeys | undefined): Promise<ZoneKeys | undefined> {
+  async #readOrServeStale(zoneId: string, kid: string, held: ZoneKeys | undefined): Promise<ZoneKeys | undefined> {
     try {
-      return await this.#coalesced(zoneId, held !== undefined);
+      return await this.#coalesced(zoneId, kid, held !== undefined);
     } catch (error) {
       const now = this.#options.clock.monotonic();
       if (held === undefined || now >= held.readAt + FRESH_MS + STALE_MS) {
@@ -98,14 +106,14 @@ class ZoneKeyCache implements JwksCache {
     }
   }
 
-  #coalesced(zoneId: string, isHeld: boolean): Promise<ZoneKeys | undefined> {
+  #coalesced(zoneId: string, kid: string, isHeld: boolean): Promise<ZoneKeys | undefined> {
     const running = this.#reads.get(zoneId);
     if (running !== undefined) return running;
     if (!isHeld && this.#reads.size >= MAX_READS) {
       this.#options.onFetch?.('refused');
       return Promise.reject(new Error('too many zones are being read'));
     }
-    const read = this.#read(zoneId).finally(() => {
+    const read = this.#read(zoneId, kid).finally(() => {
       this.#reads.delete(zoneId);
       this.#outdated.delete(zoneId);
     });
@@ -113,10 +121,10 @@ class ZoneKeyCache implements JwksCache {
     return read;
   }
 
-  async #read(zoneId: string): Promise<ZoneKeys | undefined> {
+  async #read(zoneId: string, kid: string): Promise<ZoneKeys | undefined> {
     const { fetchJwks, clock, onFetch } = this.#options;
     const readAt = clock.monotonic();
-    const jwks = await fetchJwks(zoneId).catch((error: unknown) => {
+    const jwks = await fetchJwks(zoneId, kid).catch((error: unknown) => {
       onFetch?.('error');
       throw error;
     });
@@ -128,7 +136,10 @@ class ZoneKeyCache implements JwksCache {
     }
     onFetch?.('read');
     const freshUntil = this.#outdated.has(zoneId) ? Number.NEGATIVE_INFINITY : readAt + FRESH_MS;
-    const zone = { keys: readJwks(jwks), readAt, freshUntil, unknownKeyReadAt: readAt + UNKNOWN_KEY_PAUSE_MS };
+    const keys = readJwks(jwks);
+    // A read that found what it was made for lets the next unknown id have one.
+    const unknownKeyReadAt = keys.has(kid) ? Number.NEGATIVE_INFINITY : readAt + UNKNOWN_KEY_PAUSE_MS;
+    const zone = { keys, readAt, freshUntil, unknownKeyReadAt };
     this.#held.set(zoneId, zone);
     return zone;
   }

@@ -116,6 +116,18 @@ describe('a mandate that was signed by its zone', () => {
     expect(await refusal(token, setup)).toBe('expired');
   });
 
+  it('is verified anew after fifteen minutes, so that no key is believed longer', async () => {
+    const { verifier, clock, keys } = setUp();
+    const token = encodeMandate(ambientClaims({ exp: NOW_SECONDS + 3600 }), key);
+    await verifier.verify(token);
+    await clock.advance(15 * 60_000 - 1);
+    expect(verifier.recall(token)).toBeDefined();
+    await clock.advance(1);
+    expect(verifier.recall(token)).toBeUndefined();
+    await verifier.verify(token);
+    expect(keys.asked).toHaveLength(2);
+  });
+
   it('takes no more room than it was given', async () => {
     const clock = new ManualClock(NOW_MS);
     const verifier = createMandateVerifier({ issuer: ISSUER, keys: keySource([key]), clock, rememberedTokens: 3 });

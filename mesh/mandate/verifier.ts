@@ -20,7 +20,7 @@ export type TokenRefusal = 'malformed' | 'wrong_issuer' | 'expired' | 'not_yet_v
 export interface MandateVerifier {
   /** The mandate, or a Failure: invalid_token with the refusal as private detail, or what the key source throws. */
   verify(token: string): Promise<VerifiedMandate>;
-  /** The mandate if it was verified here before and has not expired; no promise, no cryptography. */
+  /** The mandate if it was verified here within 15 minutes and has not expired; no promise, no cryptography. */
   recall(token: string): VerifiedMandate | undefined;
   /**
    * Forgets what was verified under a zone's keys; the next use is verified anew. What is being verified now is not
@@ -45,11 +45,18 @@ export interface MandateVerifierOptions {
 const DEFAULT_LEEWAY_SECONDS = 5;
 // At up to 8 KiB each, 4,000 tokens stay near 32 MiB; usual ones are below 2 KiB.
 const DEFAULT_REMEMBERED = 4_000;
+// What was verified is believed no longer than keys are (authority.md, Zone keys): then its key is looked up again.
+const REMEMBERED_MS = 15 * 60_000;
+
+interface Remembered {
+  readonly mandate: VerifiedMandate;
+  readonly verifiedAtMs: number;
+}
 
 export function createMandateVerifier(options: MandateVerifierOptions): MandateVerifier {
   const { issuer, keys, clock } = options;
   const leewayMs = (options.leewaySeconds ?? DEFAULT_LEEWAY_SECONDS) * 1_000;
-  const remembered = new LRUCache<string, VerifiedMandate>({ max: options.rememberedTokens ?? DEFAULT_REMEMBERED });
+  const remembered = new LRUCache<string, Remembered>({ max: options.rememberedTokens ?? DEFAULT_REMEMBERED });
 
   // Grows with every forgetting.
   let forgettings = 0;
@@ -59,7 +66,8 @@ export function createMandateVerifier(options: MandateVerifierOptions): MandateV
   function recallDigest(digest: string): VerifiedMandate | undefined {
     const known = remembered.get(digest);
     if (known === undefined) return undefined;
-    if (!isExpired(known.claims.exp)) return known;
+    const isOld = clock.now() - known.verifiedAtMs >= REMEMBERED_MS;
+    if (!isOld && !isExpired(known.mandate.claims.exp)) return known.mandate;
     remembered.delete(digest);
     return undefined;
   }
@@ -83,7 +91,7 @@ export function createMandateVerifier(options: MandateVerifierOptions): MandateV
     if (key === undefined) throw refusal('unknown_key');
     if (!verifyEs256(signingInput, signature, key)) throw refusal('bad_signature');
     const mandate: VerifiedMandate = { token, digest, kid: header.kid, claims };
-    if (forgettings === forgettingsBefore) remembered.set(digest, mandate);
+    if (forgettings === forgettingsBefore) remembered.set(digest, { mandate, verifiedAtMs: clock.now() });
     return mandate;
   }
 
@@ -95,7 +103,9 @@ export function createMandateVerifier(options: MandateVerifierOptions): MandateV
     recall: (token) => recallDigest(sha256Hex(token)),
     forgetZone(zoneId) {
       forgettings += 1;
-      for (const [digest, { claims }] of remembered.entries()) if (claims.zone_id === zoneId) remembered.delete(digest);
+      for (const [digest, { mandate }] of remembered.entries()) {
+        if (mandate.claims.zone_id === zoneId) remembered.delete(digest);
+      }
     },
     forgetAll() {
       forgettings += 1;

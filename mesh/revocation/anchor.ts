@@ -1,7 +1,10 @@
 // Anchors held in memory: for each (zone, kind, id) the highest number, found in a few map look-ups per request.
 import type { AnchorKindName, AnchorRef } from '#mesh/mandate';
 
-/** A revocation: it refuses every mandate it matches whose `rev` is below its number. */
+/**
+ * A revocation: it refuses every mandate it matches whose `rev` is below its number. The one on a zone key refuses whatever
+ * `rev` says, because a key that leaked signs any `rev`; keys are named once and never come back.
+ */
 export interface Anchor {
   readonly number: number;
   readonly zoneId: string;
@@ -38,7 +41,7 @@ export class AnchorIndex {
     if (zone === undefined) return undefined;
     for (const { kind, id } of references) {
       const anchor = zone.get(keyOf(kind, id));
-      if (anchor !== undefined && rev < anchor.number) return anchor;
+      if (anchor !== undefined && (kind === 'zone_key' || rev < anchor.number)) return anchor;
     }
     return undefined;
   }

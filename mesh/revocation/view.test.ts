@@ -82,6 +82,15 @@ describe('an anchor', () => {
     expect(hit('s-2', 0)).toBeUndefined();
   });
 
+  it('on a zone key refuses whatever `rev` a mandate claims', async () => {
+    const { owner, view } = await setUp();
+    owner.publish(owner.revoke('key-1', 'zone_key'));
+    for (const rev of [0, 1, 2, Number.MAX_SAFE_INTEGER]) {
+      expect(view.refuses(ZONE, rev, [{ kind: 'zone_key', id: 'key-1' }])).toBeDefined();
+      expect(view.refuses(ZONE, rev, [{ kind: 'zone_key', id: 'key-2' }])).toBeUndefined();
+    }
+  });
+
   it('of another zone or another kind hits nothing', async () => {
     const { owner, view } = await setUp();
     owner.publish(owner.revoke('s-1'));
