@@ -27,6 +27,7 @@ import { addApiRoutes } from './inbound/http/routes.ts';
 import { createReceiptPurge } from './inbound/timer/receipt-purge.ts';
 import { type ApiMetrics, createApiMetrics } from './metrics.ts';
 import { createSecretHasher } from './outbound/argon2/secret-hasher.ts';
+import { isPublicKey } from './outbound/keys/public-key-check.ts';
 import { createRequestLimits } from './outbound/limits/request-limits.ts';
 import { createAgentSessions } from './outbound/peer/agent-sessions.ts';
 import { createLedgerReader } from './outbound/peer/ledger-reader.ts';
@@ -92,6 +93,7 @@ function apiDeps(config: ApiConfig, { database, clock }: Foundation, opened: Asy
     barrier: createRevocationBarrier(database, clock),
     newId,
     random: (bytes) => randomBytes(bytes),
+    isPublicKey,
     hashSecret: createSecretHasher(),
     bodyDigests: bodyDigests(config.keys),
   };

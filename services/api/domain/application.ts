@@ -1,8 +1,15 @@
 // An application: an identity that asks for mandates.
+import type { PublicKeySet } from './public-keys.ts';
 
-/** What a client authenticates with. `public` has nothing and cannot ask for mandates by itself. */
-export const credentialTypes = ['token', 'public'] as const;
+/**
+ * What a client authenticates with: a secret made here, assertions it signs with keys of its own (RFC 7523), or nothing:
+ * `public` cannot ask for mandates by itself.
+ */
+export const credentialTypes = ['token', 'public-key', 'public'] as const;
 export type CredentialType = (typeof credentialTypes)[number];
+
+/** Whether its mandates are bound to a key it proves: never, when it proves one, or always. */
+export const senderConstraints = ['off', 'allowed', 'required'] as const;
 
 export interface Application {
   readonly id: string;
@@ -14,6 +21,12 @@ export interface Application {
   readonly labels: Readonly<Record<string, string>>;
   readonly consent: string;
   readonly senderConstraint: string;
+  /** Only with credential type `public-key`. */
+  readonly publicKeys?: PublicKeySet | undefined;
+  /** Ids of the applications that may act for this one (RFC 8693 §4.4). */
+  readonly mayAct: readonly string[];
+  /** Identifiers of the resources it serves, and whose mandates it may introspect. */
+  readonly serves: readonly string[];
   readonly expiresAt?: string | undefined;
   readonly version: number;
   readonly createdAt: string;

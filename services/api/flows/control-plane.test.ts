@@ -127,6 +127,28 @@ describe('an application', () => {
     expect(await reasonOf(rotate)).toBe('conflict');
   });
 
+  test('that signs assertions has keys and no secret', async () => {
+    const { flows, zoneCall, asked } = await setUp();
+    const keys = [{ kty: 'OKP', crv: 'Ed25519', x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo' }];
+    const signing = { name: 'signs', credentialType: 'public-key', publicKeys: { keys } } as const;
+    const { entity, once } = await flows.applications.create(zoneCall, signing);
+    expect({ once, hashed: asked.hashSecret, kept: entity.publicKeys }).toEqual({
+      once: undefined,
+      hashed: 0,
+      kept: { keys },
+    });
+    const refused = async (input: object) => reasonOf(flows.applications.create(zoneCall, { name: 'x', ...input }));
+    expect(await refused({ credentialType: 'public-key' })).toBe('invalid_request');
+    expect(await refused({ publicKeys: { keys } })).toBe('invalid_request');
+    expect(await refused({ ...signing, publicKeys: { keys: [{ ...keys[0], d: 'AA' }] } })).toBe('invalid_request');
+    const offCurve = { kty: 'EC', crv: 'P-256', x: 'A'.repeat(43), y: 'A'.repeat(43) };
+    expect(await refused({ ...signing, publicKeys: { keys: [offCurve] } })).toBe('invalid_request');
+    const rotate = flows.applications.rotateSecret(zoneCall, { id: entity.id, ifMatch: undefined });
+    expect(await reasonOf(rotate)).toBe('conflict');
+    const without = { id: entity.id, patch: { publicKeys: { keys: [] } }, ifMatch: any };
+    expect(await reasonOf(flows.applications.update(zoneCall, without))).toBe('invalid_request');
+  });
+
   test('ends with its anchor as the last word', async () => {
     const { flows, zoneCall, since } = await setUp();
     const { entity } = await flows.applications.create(zoneCall, { name: 'app' });

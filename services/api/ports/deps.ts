@@ -1,4 +1,5 @@
 // What the flows of the control plane may use.
+import type { JsonObject } from '#mesh/failure';
 import type { IdSource } from '#mesh/ids';
 import type { AgentSessions } from './agent-sessions.ts';
 import type { ControlStore } from './control-store.ts';
@@ -15,6 +16,8 @@ export interface ApiDeps {
   readonly newId: IdSource;
   /** So many bytes nobody can guess. */
   readonly random: (bytes: number) => Uint8Array;
+  /** True for a JWK the platform verifies signatures with. */
+  readonly isPublicKey: (jwk: JsonObject) => boolean;
   /** Argon2id in the stored form; `rate_limited` when too many wait. */
   readonly hashSecret: (secret: string) => Promise<string>;
   /** Digests under which a request's body may be known, the one to store first; keyed, for bodies hold secrets. */

@@ -1,9 +1,11 @@
 // Registers an application. Its secret is made here, shown in this answer alone, and kept as a hash.
 import type { Application, CredentialType } from '../../domain/application.ts';
+import type { PublicKeySet } from '../../domain/public-keys.ts';
 import { formatClientSecret, secretBytes } from '../../domain/client-secret.ts';
 import type { ApiDeps } from '../../ports/deps.ts';
 import { type Created, type ZoneCall, givenFields } from '../admin-call.ts';
 import { createOnce } from '../create-once.ts';
+import { checkPublicKeys } from './check-credentials.ts';
 
 export interface CreateApplication {
   readonly name: string;
@@ -12,6 +14,9 @@ export interface CreateApplication {
   readonly labels?: Readonly<Record<string, string>> | undefined;
   readonly consent?: boolean | undefined;
   readonly senderConstraint?: string | undefined;
+  readonly publicKeys?: PublicKeySet | undefined;
+  readonly mayAct?: readonly string[] | undefined;
+  readonly serves?: readonly string[] | undefined;
   readonly expiresAt?: string | undefined;
 }
 
@@ -26,7 +31,7 @@ export async function makeClientSecret(
   return { secret, hash: await deps.hashSecret(secret) };
 }
 
-/** @throws not_found (zone), rate_limited (too many hashes wait), store_unavailable. */
+/** @throws invalid_request (keys), not_found (zone), rate_limited (too many hashes wait), store_unavailable. */
 export async function createApplication(
   deps: ApiDeps,
   call: ZoneCall,
@@ -35,10 +40,11 @@ export async function createApplication(
   const id = deps.newId();
   const { zoneId } = call;
   const credentialType = input.credentialType ?? 'token';
+  checkPublicKeys(deps, credentialType, input.publicKeys);
   return createOnce(deps, call, {
     zoneId,
     receiptZone: zoneId,
-    prepare: async () => (credentialType === 'public' ? undefined : await makeClientSecret(deps, call, id)),
+    prepare: async () => (credentialType === 'token' ? await makeClientSecret(deps, call, id) : undefined),
     write: async (tx, made) => {
       await tx.requireZone();
       const entity = await tx.applications.insert({
@@ -52,6 +58,9 @@ export async function createApplication(
         labels: input.labels ?? {},
         consent: input.consent === true ? 'required' : 'implicit',
         senderConstraint: input.senderConstraint ?? 'off',
+        publicKeys: input.publicKeys,
+        mayAct: input.mayAct ?? [],
+        serves: input.serves ?? [],
         expiresAt: input.expiresAt,
       });
       await tx.record(call.admin, {

@@ -7,15 +7,15 @@ import { type ZoneCall, found } from '../admin-call.ts';
 import { changeGuarded } from '../change-guarded.ts';
 import { makeClientSecret } from './create.ts';
 
-/** @throws not_found, version_mismatch, conflict (a public client has no secret), rate_limited. */
+/** @throws not_found, version_mismatch, conflict (only `token` has a secret), rate_limited. */
 export async function rotateSecret(
   deps: ApiDeps,
   call: ZoneCall,
   { id, ifMatch }: { id: string; ifMatch: IfMatch | undefined },
 ): Promise<{ application: Application; clientSecret: string }> {
   const before = await deps.store.read(call.zoneId, (tx) => tx.applications.find(id));
-  if (found(before, 'application').credentialType === 'public') {
-    throw fail('conflict', { description: 'A public application has no secret.' });
+  if (found(before, 'application').credentialType !== 'token') {
+    throw fail('conflict', { description: 'This application has no secret.' });
   }
   const { secret, hash } = await makeClientSecret(deps, call, id);
   const application = await changeGuarded<Application>(deps, call, {

@@ -5,6 +5,7 @@ import type { Patch } from '../../ports/collection.ts';
 import type { ApiDeps } from '../../ports/deps.ts';
 import type { ZoneCall } from '../admin-call.ts';
 import { changedFields, changeGuarded } from '../change-guarded.ts';
+import { checkPublicKeys } from './check-credentials.ts';
 
 /** @throws invalid_request, not_found, version_mismatch. */
 export async function updateApplication(
@@ -19,7 +20,10 @@ export async function updateApplication(
     ifMatch,
     verb: 'update',
     fields: changedFields(patch),
-    apply: (tx) => tx.applications.update(id, patch),
+    apply: (tx, current) => {
+      if (patch.publicKeys !== undefined) checkPublicKeys(deps, current.credentialType, patch.publicKeys);
+      return tx.applications.update(id, patch);
+    },
     tell: (tx, changed) => tx.invalidate('application', id, changed.version),
   });
 }

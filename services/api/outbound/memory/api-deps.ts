@@ -6,6 +6,7 @@ import type { AgentSessions } from '../../ports/agent-sessions.ts';
 import type { ApiDeps } from '../../ports/deps.ts';
 import type { LedgerReader } from '../../ports/ledger.ts';
 import type { StsPeer } from '../../ports/sts-peer.ts';
+import { isPublicKey } from '../keys/public-key-check.ts';
 import { createMemoryControlStore, type MemoryControlStore } from './control-store.ts';
 
 export interface MemoryApi {
@@ -40,6 +41,7 @@ export function createMemoryApi(): MemoryApi {
     barrier: { wait: applied, waitForAll: applied },
     newId,
     random: (bytes) => new Uint8Array(bytes).fill((filled += 1)),
+    isPublicKey,
     hashSecret: async (secret) => {
       asked.hashSecret += 1;
       return `hash of ${sha256Hex(secret)}`;
