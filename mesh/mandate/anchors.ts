@@ -15,6 +15,9 @@ function addActors(actor: ActorClaim | undefined, add: Add): void {
   for (let link = actor; link !== undefined; link = link.act) {
     add('subject', link.sub);
     add('application', link.client_id);
+    add('session', link.sid);
+    add('session', link.root_sid);
+    add('agent_session', link.agent_session_id);
   }
 }
 

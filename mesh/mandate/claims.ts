@@ -5,13 +5,22 @@
 export interface ActorClaim {
   readonly sub: string;
   readonly client_id?: string;
+  /** The session record of the mandate it acted with, its root where that is another, and the agent session it was for. */
+  readonly sid?: string;
+  readonly root_sid?: string;
+  readonly agent_session_id?: string;
   readonly act?: ActorClaim;
 }
 
-/** RFC 8693 §4.4: who may become the actor. At least one member. */
-export interface MayActClaim {
+/** A party by what its own mandate says of it; every member that is present must agree. */
+export interface ActorName {
   readonly sub?: string;
   readonly client_id?: string;
+}
+
+/** RFC 8693 §4.4: who may become the actor. At least one member; `any_of` where several parties may. */
+export interface MayActClaim extends ActorName {
+  readonly any_of?: readonly ActorName[];
 }
 
 /** RFC 7800: the key that must prove itself. `jkt` is RFC 9449 §6.1, `x5t#S256` is RFC 8705 §3.1. At least one member. */
@@ -86,6 +95,8 @@ export const mandateLimits = {
   // The longest delegation path the Coordinator builds (max_hops at most 10).
   hops: 10,
   actors: 10,
+  // As many as an application can register.
+  mayAct: 16,
 } as const;
 
 /**

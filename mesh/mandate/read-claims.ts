@@ -5,6 +5,7 @@ import {
   mandateLifeSeconds,
   mandateLimits,
   type ActorClaim,
+  type ActorName,
   type ChainLink,
   type ConfirmationClaim,
   type MandateClaims,
@@ -90,7 +91,11 @@ export function isObject(value: JsonValue | undefined): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-const actorShape = objectOf<ActorClaim>({ sub: subject, client_id: textId, act: (value) => value }, ['sub']);
+const actorShape = objectOf<ActorClaim>(
+  { sub: subject, client_id: textId, sid: textId, root_sid: textId, agent_session_id: textId, act: (value) => value },
+  ['sub'],
+);
+const actorName = { sub: subject, client_id: textId };
 
 function actor(depthLeft: number): Reader<ActorClaim> {
   return (value) => {
@@ -134,7 +139,10 @@ const claims = objectOf<MandateClaims>(
     hop_count: whole(1, mandateLimits.hops),
     delegation_graph_epoch: whole(1),
     act: actor(mandateLimits.actors),
-    may_act: objectOf<MayActClaim>({ sub: subject, client_id: textId }, []),
+    may_act: objectOf<MayActClaim>(
+      { ...actorName, any_of: listOf(objectOf<ActorName>(actorName, []), mandateLimits.mayAct) },
+      [],
+    ),
     cnf: objectOf<ConfirmationClaim>({ jkt: thumbprint, 'x5t#S256': thumbprint }, []),
     via: oneOf('gateway'),
   },

@@ -70,7 +70,19 @@ export const MANDATE_SCHEMA = {
       type: 'object',
       additionalProperties: false,
       minProperties: 1,
-      properties: { sub: subject, client_id: textId },
+      properties: {
+        sub: subject,
+        client_id: textId,
+        any_of: list(
+          {
+            type: 'object',
+            additionalProperties: false,
+            minProperties: 1,
+            properties: { sub: subject, client_id: textId },
+          },
+          mandateLimits.mayAct,
+        ),
+      },
     },
     cnf: {
       type: 'object',
@@ -85,7 +97,14 @@ export const MANDATE_SCHEMA = {
       type: 'object',
       additionalProperties: false,
       required: ['sub'],
-      properties: { sub: subject, client_id: textId, act: { $ref: '#/$defs/actor' } },
+      properties: {
+        sub: subject,
+        client_id: textId,
+        sid: textId,
+        root_sid: textId,
+        agent_session_id: textId,
+        act: { $ref: '#/$defs/actor' },
+      },
     },
   },
 } as const;

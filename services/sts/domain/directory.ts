@@ -1,6 +1,7 @@
 // What the STS knows of a zone and of what lives in it, as values. It stands alone because every rule reads these and
 // none may know where they come from.
 import type { JsonObject, JsonValue } from '#mesh/failure';
+import type { ActorName } from '#mesh/mandate';
 
 /** A live zone; an archived one does not exist for the STS. */
 export interface Zone {
@@ -30,8 +31,8 @@ export interface Application {
   readonly senderConstraint: string;
   /** Public JWKs its client assertions are signed with; empty unless `credentialType` is `public-key`. */
   readonly publicKeys: readonly JsonObject[];
-  /** Ids of the applications that may act for this one as subject (RFC 8693 §4.4); never taken from a request. */
-  readonly mayAct: readonly string[];
+  /** Who may act for this application as subject (RFC 8693 §4.4); never taken from a request. */
+  readonly mayAct: readonly ActorName[];
   /** Identifiers of the resources it serves, and so may introspect mandates for (RFC 7662 §2.2). */
   readonly serves: readonly string[];
   readonly expiresAtMs: number | undefined;

@@ -5,6 +5,7 @@ import { knownId } from '#mesh/ids';
 import type { ZoneId } from '#mesh/ids';
 import type { ZoneTransaction } from '#mesh/postgres';
 import type { PathEdge } from '#mesh/authority';
+import type { ActorName } from '#mesh/mandate';
 import type { AgentSession } from '../../domain/agent-session.ts';
 import type { Application, Operation, Provider, Resource, Zone } from '../../domain/directory.ts';
 import type { PolicySetVersion } from '../../domain/policy-set.ts';
@@ -74,9 +75,18 @@ function keysOf(set: JsonValue): readonly JsonObject[] {
   return list.filter((key): key is JsonObject => typeof key === 'object' && key !== null && !Array.isArray(key));
 }
 
-function textsOf(value: JsonValue): readonly string[] {
+/** Registered actors: an id alone names an application; a row that names nobody names nobody. */
+function actorsOf(value: JsonValue): readonly ActorName[] {
   const list = Array.isArray(value) ? (value as readonly JsonValue[]) : [];
-  return list.filter((item) => typeof item === 'string');
+  return list.flatMap((item): ActorName[] => {
+    if (typeof item === 'string') return [{ client_id: item }];
+    const { sub: subject, client_id: clientId } = (item ?? {}) as { sub?: JsonValue; client_id?: JsonValue };
+    const named: ActorName = {
+      ...(typeof subject === 'string' ? { sub: subject } : {}),
+      ...(typeof clientId === 'string' ? { client_id: clientId } : {}),
+    };
+    return Object.keys(named).length > 0 ? [named] : [];
+  });
 }
 
 function toApplication(row: sql.ApplicationRow): Application {
@@ -91,7 +101,7 @@ function toApplication(row: sql.ApplicationRow): Application {
     labels: row.labels,
     senderConstraint: row.sender_constraint,
     publicKeys: row.credential_type === 'public-key' ? keysOf(row.public_keys) : [],
-    mayAct: textsOf(row.may_act),
+    mayAct: actorsOf(row.may_act),
     serves: row.serves,
     expiresAtMs: row.expires_at?.getTime(),
     version: Number(row.version),
