@@ -37,7 +37,7 @@ describe('the rule of a hold', () => {
       { type: 'mfa', approvers: ['a', 'b'], ttlSeconds: 300 },
     ],
   ])('is read from %j', (stated, rule) => {
-    expect(readHoldRule(stated as JsonValue)).toEqual(rule);
+    expect(readHoldRule(stated)).toEqual(rule);
   });
 
   it.each([
@@ -61,8 +61,8 @@ describe('the rule of a hold', () => {
     [{ type: 'mfa', ttl_seconds: '60' }],
     [{ type: 'mfa', aprovers: ['alice'] }],
   ])('is malformed, and denies, when it says %j', (stated) => {
-    expect(readHoldRule(stated as JsonValue)).toBeUndefined();
-    const decision = combine(['p'], { 0: allow({ step_up_required: stated as JsonValue }) });
+    expect(readHoldRule(stated)).toBeUndefined();
+    const decision = combine(['p'], { 0: allow({ step_up_required: stated }) });
     expect(decision).toMatchObject({ kind: 'deny', status: 'malformed' });
   });
 

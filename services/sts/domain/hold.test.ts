@@ -33,6 +33,10 @@ const action: fc.Arbitrary<HeldAction> = fc.record({
   targets,
   operation,
   policyDigest: fc.constantFrom('c'.repeat(64), 'd'.repeat(64)),
+  rule: fc.record({
+    type: fc.constantFrom('mfa', 'human_approval'),
+    approvers: fc.option(fc.constantFrom(['x'], ['x', 'y']), { nil: undefined }),
+  }),
 });
 
 /** The same action in another spelling: order and repetition of what is a set. */
@@ -79,6 +83,7 @@ describe('the binding of a hold', () => {
     ],
     operation: { kind: 'gateway_call', method: 'GET', path: '/p', argumentsDigest: '' },
     policyDigest: 'd'.repeat(64),
+    rule: { type: 'mfa', approvers: undefined },
   };
   const call = base.operation as Extract<HeldAction['operation'], { kind: 'gateway_call' }>;
 
@@ -101,6 +106,8 @@ describe('the binding of a hold', () => {
     ['path', { operation: { ...call, path: '/p/' } }],
     ['arguments', { operation: { ...call, argumentsDigest: 'e'.repeat(64) } }],
     ['place', { operation: { kind: 'token_exchange', use: 'per_call' } }],
+    ['kind of approval', { rule: { type: 'human_approval', approvers: undefined } }],
+    ['circle of approvers', { rule: { type: 'mfa', approvers: ['x'] } }],
     ['policy version', { policyDigest: 'e'.repeat(64) }],
   ])('is another for another %s', (_name, change) => {
     expect(bindingDigest({ ...base, ...change })).not.toBe(bindingDigest(base));

@@ -4,6 +4,7 @@ import { canonicalJson, sha256Hex } from '#mesh/canonical';
 import type { JsonObject } from '#mesh/failure';
 import type { MandateClaims } from '#mesh/mandate';
 import type { AgentSession, DelegationPath } from './agent-session.ts';
+import type { HoldRule } from './hold-rule.ts';
 
 /** What is asked for, in the terms of the place that was asked. */
 export type HeldOperation =
@@ -45,6 +46,8 @@ export interface HeldAction {
   readonly operation: HeldOperation;
   /** Digest of the policy-set version that held it. */
   readonly policyDigest: string;
+  /** What was asked for: an approval of a weaker kind is no approval of a stronger one. */
+  readonly rule: Pick<HoldRule, 'type' | 'approvers'>;
 }
 
 function operationOf(operation: HeldOperation): JsonObject {
@@ -81,6 +84,7 @@ export function bindingDigest(action: HeldAction): string {
       targets: targetsOf(action.targets),
       operation: operationOf(action.operation),
       policy: action.policyDigest,
+      rule: { type: action.rule.type, approvers: action.rule.approvers ? [...action.rule.approvers] : null },
     }),
   );
 }
