@@ -57,6 +57,16 @@ export function connectionOf(request: RawRequest): Connection | undefined {
   return facts.get(request)?.connection;
 }
 
+/**
+ * RFC 8705 §3.1 `x5t#S256` of the client certificate under a request, where it may prove a mandate bound to it: one that
+ * gives no identity of ours, and that CLIENT_CA_FILE lets through.
+ */
+export function clientCertificateOf(request: RawRequest): string | undefined {
+  const connection = connectionOf(request);
+  const { certificate, peer } = connection ?? {};
+  return certificate?.acceptable === true && peer?.kind === 'anonymous' ? certificate.thumbprint : undefined;
+}
+
 /** Who the connection says is calling; `anonymous` when nothing is known. A bearer token is not looked at. */
 export function connectionCallerOf(request: RawRequest): ConnectionCaller {
   return facts.get(request)?.caller ?? anonymous;

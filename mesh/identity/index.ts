@@ -28,7 +28,7 @@ export type {
 } from './caller.ts';
 export { judgeCertificate, parseAnchors, shownCertificate } from './certificate.ts';
 export type { Anchors, CertificateVerdict, RefusalRule, ShownCertificate } from './certificate.ts';
-export { bindConnection, connectionCallerOf, connectionOf } from './connection.ts';
+export { bindConnection, clientCertificateOf, connectionCallerOf, connectionOf } from './connection.ts';
 export type { ClientCertificate, Connection, RawRequest } from './connection.ts';
 export { bearerToken, createIdentity } from './identity.ts';
 export type { Identity, IdentityOptions, VerifyBearer } from './identity.ts';

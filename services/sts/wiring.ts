@@ -44,6 +44,7 @@ import { shareByZone } from './outbound/postgres/zone-shares.ts';
 import type { ZoneShares } from './outbound/postgres/zone-shares.ts';
 import { createMintLimiter } from './outbound/redis/mint-limiter-redis.ts';
 import { createMandateReader, createMandateSigner } from './outbound/signing/mandate-signer.ts';
+import { createProofChecker } from './outbound/possession/proof-checker-dpop.ts';
 import { createVault } from './outbound/signing/vault-envelopes.ts';
 import type { Vault } from './ports/vault.ts';
 
@@ -146,6 +147,7 @@ function bindPorts({ config, foundation }: Base, parts: Parts) {
     refusalSampler: createRefusalSampler({ clock }),
     sessionRecords: createSessionRecordsPostgres(parts.shares),
     ...parts.clients.ports,
+    proofChecker: createProofChecker({ ...config.issuer, ...config.addresses, ...config.keys, clock }),
     // In dev mints go on uncounted while Redis is away (data.md).
     mintLimiter: createMintLimiter({
       limiter: parts.limiter,
@@ -231,9 +233,10 @@ async function openSurface(base: Base, ports: Ports, about: { health: Health; tr
     http: async (app) => {
       await addTokenEndpoint(app, {
         exchangeToken: async (request) => counted(own, 'exchanges', async () => exchangeToken(ports, request)),
+        proofNonce: () => ports.proofChecker.nonce(),
       });
       addPublishedRoutes(app, {
-        zoneJwks: async (zoneId) => zoneJwks(ports, zoneId),
+        zoneJwks: async (zoneId, wantedKid) => zoneJwks(ports, zoneId, wantedKid),
         issuerMetadata: () => issuerMetadata(ports),
         zoneMetadata: async (zoneId) => zoneMetadata(ports, zoneId),
       });

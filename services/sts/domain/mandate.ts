@@ -1,6 +1,6 @@
 // The claims of every mandate the STS makes. It stands alone so that what a mandate says is decided in one place,
 // whichever flow asked for it. Absent rather than empty (authority.md "Mandates").
-import type { MandateClaims } from '#mesh/mandate';
+import type { ConfirmationClaim, MandateClaims } from '#mesh/mandate';
 import type { AgentSession, DelegationPath } from './agent-session.ts';
 import { upstreamSeconds } from './lifetime.ts';
 import type { MandateUse } from './lifetime.ts';
@@ -27,6 +27,8 @@ export interface Minting {
   readonly issuedAt: number;
   readonly expiresAt: number;
   readonly binding: Binding;
+  /** The key that must prove itself; undefined leaves the mandate a bearer. */
+  readonly confirmation: ConfirmationClaim | undefined;
   /** Claims of the subject that its descendants keep. */
   readonly inherited?: MandateClaims | undefined;
 }
@@ -89,6 +91,7 @@ export function mandateClaims(minting: Minting): Omit<MandateClaims, 'rev'> {
     sid: minting.sid,
     root_sid: minting.rootSid,
     ...bindingClaims(minting.binding),
+    ...(minting.confirmation ? { cnf: minting.confirmation } : {}),
     ...keptFrom(minting.inherited),
   };
 }

@@ -1,22 +1,8 @@
-// Which key a new mandate is bound to, and whether a bound one has been proven (RFC 9449 §5, RFC 8705 §3, authority.md
-// "Sender constraint"). It stands alone because every verifier and every mint of the STS ask the same two questions.
+// Which key a new mandate is bound to (RFC 9449 §5, RFC 8705 §3, authority.md "Sender constraint"). It stands alone because
+// every mint of the STS asks the same question.
+import { isProven } from '#mesh/authority';
+import type { ProvenKey } from '#mesh/authority';
 import type { ConfirmationClaim } from '#mesh/mandate';
-
-/** The keys whose possession this very request has shown; a member is absent when nothing was shown. */
-export interface ProvenKey {
-  /** RFC 7638 thumbprint of the key of a DPoP proof. */
-  readonly jkt?: string;
-  /** RFC 8705 §3.1 thumbprint of the client certificate of the TLS connection. */
-  readonly x5tS256?: string;
-}
-
-/** True when every key that `cnf` names was proven, and when there is no `cnf`. Two members mean two proofs. */
-export function provesConfirmation(confirmation: ConfirmationClaim | undefined, proven: ProvenKey): boolean {
-  if (confirmation === undefined) return true;
-  const { jkt, 'x5t#S256': x5tS256 } = confirmation;
-  if (jkt === undefined && x5tS256 === undefined) return false;
-  return (jkt === undefined || jkt === proven.jkt) && (x5tS256 === undefined || x5tS256 === proven.x5tS256);
-}
 
 export interface BindingQuestion {
   /** The application's `sender_constraint`: off, allowed or required. */
@@ -47,7 +33,7 @@ function confirmationOf({ jkt, x5tS256 }: ProvenKey): ConfirmationClaim | undefi
 export function bindingOf(question: BindingQuestion): BindingVerdict {
   const { senderConstraint, subjectConfirmation, proven } = question;
   if (subjectConfirmation !== undefined) {
-    return provesConfirmation(subjectConfirmation, proven)
+    return isProven(subjectConfirmation, proven)
       ? { kind: 'decided', confirmation: subjectConfirmation }
       : { kind: 'subject_unproven' };
   }

@@ -195,6 +195,7 @@ async function sign(
     issuedAt: life.issuedAt,
     expiresAt: life.expiresAt,
     binding: known.bound,
+    confirmation: undefined,
     inherited: claims,
   });
   const anchors = [...deps.mandateReader.anchorsOf(known.caller), ...bindingAnchors(known.bound)];

@@ -1,13 +1,14 @@
 // Proves which keys the caller of a request holds (RFC 9449 §4.3, RFC 8705 §3) and decides what its new mandate is bound
 // to. One place, so that token endpoint and session mints answer alike.
+import type { ProvenKey } from '#mesh/authority';
 import { fail } from '#mesh/failure';
 import type { ConfirmationClaim } from '#mesh/mandate';
 import { bindingOf } from '../domain/sender-constraint.ts';
-import type { BindingQuestion, ProvenKey } from '../domain/sender-constraint.ts';
+import type { BindingQuestion } from '../domain/sender-constraint.ts';
 import type { ProofChecker } from '../ports/proof-checker.ts';
 import type { SingleUse } from '../ports/single-use.ts';
 
-export type { ProvenKey } from '../domain/sender-constraint.ts';
+export type { ProvenKey } from '#mesh/authority';
 
 /** What a caller showed, as it was presented. */
 export interface PresentedProof {

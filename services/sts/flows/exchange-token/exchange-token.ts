@@ -6,6 +6,8 @@ import type { Clock } from '#mesh/time';
 import type { Evidence, RefusalSampler } from '../../ports/evidence.ts';
 import { decisionEvent } from '../evidence.ts';
 import type { DecideDeps } from '../decide-by-policy.ts';
+import { provePossession, requireBinding } from '../possession.ts';
+import type { PossessionDeps } from '../possession.ts';
 import { authenticateClient } from './authenticate-client.ts';
 import type { AuthenticateDeps, AuthenticatedClient } from './authenticate-client.ts';
 import { decide, overallFailure } from './decide.ts';
@@ -22,6 +24,7 @@ export type ExchangeDeps = AuthenticateDeps &
   SubjectDeps &
   ResolveDeps &
   DecideDeps &
+  PossessionDeps &
   MintDeps & {
     readonly evidence: Evidence;
     readonly clock: Pick<Clock, 'now'>;
@@ -60,7 +63,14 @@ function facts(request: TokenRequest, progress: Progress): Record<string, JsonVa
 /** What was minted, on the events of what was granted. */
 function mintedFacts(minted: Minted | undefined): Record<string, JsonValue | undefined> {
   const claims = minted?.claims;
-  return { jti: claims?.jti, sid: claims?.sid, root_sid: claims?.root_sid, expires_at: claims?.exp };
+  return {
+    jti: claims?.jti,
+    sid: claims?.sid,
+    root_sid: claims?.root_sid,
+    expires_at: claims?.exp,
+    // Thumbprints of public keys: they say which key may use what was minted.
+    cnf: claims?.cnf && { ...claims.cnf },
+  };
 }
 
 async function recordRefusal(
@@ -121,6 +131,7 @@ function answer(minted: Minted, decided: readonly Decided[]): TokenGrant {
   return {
     accessToken: minted.token,
     expiresInSeconds: claims.exp - claims.iat,
+    confirmation: claims.cnf,
     scopes: claims.scope?.split(' ') ?? [],
     targets: claims.target ?? [],
     denied: decided.flatMap(({ identifier, failure, policy }) =>
@@ -148,17 +159,19 @@ async function exchange(
   const since = deps.revocations.applied();
   const client = await authenticateClient(deps, request);
   progress.client = client;
-  if (client.application.senderConstraint === 'required') {
-    throw fail('access_denied', { description: 'This application may only receive sender-constrained mandates.' });
-  }
+  const { senderConstraint } = client.application;
+  const proven = await provePossession(deps, { zoneId: client.zone.id, proof: request.proof, senderConstraint });
   const nowMs = deps.clock.now();
-  const subject = await validateSubject(deps, request, { client, nowMs });
+  const subject = await validateSubject(deps, request, { client, proven, nowMs });
   progress.subject = subject;
-  checkLifetime(request, { client, subject, nowMs, since });
+  const subjectConfirmation = subject.mandate?.claims.cnf;
+  const confirmation = requireBinding({ senderConstraint, subjectConfirmation, proven });
+  const at = { client, subject, confirmation, nowMs, since };
+  checkLifetime(request, at);
   const resolved = await resolveResources(deps, request, subject);
   const decided = await decide(deps, resolved, { client, subject, nowMs });
   const granted = decided.filter(({ failure }) => !failure);
-  const minted = granted.length > 0 ? await mint(deps, request, { client, subject, granted, nowMs, since }) : undefined;
+  const minted = granted.length > 0 ? await mint(deps, request, { ...at, granted }) : undefined;
   await recordDecisions(deps, request, { client, subject, decided, minted });
   return minted ? { grant: answer(minted, decided) } : { refused: overallFailure(decided) };
 }

@@ -2,7 +2,7 @@
 // its evidence is durable before it leaves.
 import { fail } from '#mesh/failure';
 import type { IdSource } from '#mesh/ids';
-import type { AnchorRef, MandateClaims, SigningKey } from '#mesh/mandate';
+import type { AnchorRef, ConfirmationClaim, MandateClaims, SigningKey } from '#mesh/mandate';
 import { lifetimeOf } from '../../domain/lifetime.ts';
 import type { MandateUse } from '../../domain/lifetime.ts';
 import { mandateClaims } from '../../domain/mandate.ts';
@@ -62,6 +62,8 @@ export interface MintAt {
   readonly client: AuthenticatedClient;
   readonly subject: Subject;
   readonly granted: readonly Decided[];
+  /** The key the mandate is bound to; undefined makes it a bearer. */
+  readonly confirmation: ConfirmationClaim | undefined;
   readonly nowMs: number;
   readonly since: number;
 }
@@ -121,6 +123,7 @@ export async function mint(deps: MintDeps, request: TokenRequest, at: MintAt): P
     issuedAt,
     expiresAt,
     binding: at.subject.bound,
+    confirmation: at.confirmation,
     inherited: parent,
   });
   const anchors: readonly AnchorRef[] = [

@@ -1,4 +1,5 @@
 // What the token endpoint was asked, after its form was read: the input of the exchange and nothing of HTTP.
+import type { ConfirmationClaim } from '#mesh/mandate';
 import type { Asked } from '../evidence.ts';
 import type { PresentedProof } from '../possession.ts';
 import type { ClientCredential } from './authenticate-client.ts';
@@ -48,6 +49,8 @@ export interface DeniedResource {
 export interface TokenGrant {
   readonly accessToken: string;
   readonly expiresInSeconds: number;
+  /** The key it is bound to; undefined for a bearer. */
+  readonly confirmation: ConfirmationClaim | undefined;
   readonly scopes: readonly string[];
   readonly targets: readonly string[];
   readonly denied: readonly DeniedResource[];

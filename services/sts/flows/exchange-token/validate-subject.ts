@@ -1,6 +1,7 @@
 // Second step: what the new mandate comes from. A subject mandate is good only for the client it was issued to, and what
 // it is bound to stays bound.
 import { fail } from '#mesh/failure';
+import type { ProvenKey } from '#mesh/authority';
 import type { AnchorRef, VerifiedMandate } from '#mesh/mandate';
 import { refuseMandate, scopesOf } from '../../domain/audience.ts';
 import type { Above } from '../../domain/narrowing.ts';
@@ -27,9 +28,15 @@ export interface Subject {
   readonly anchors: readonly AnchorRef[];
 }
 
-async function readSubject(deps: SubjectDeps, request: TokenRequest, token: string): Promise<VerifiedMandate> {
-  const mandate = await deps.mandateReader.verify(token);
-  const refusal = refuseMandate(mandate.claims, { at: 'token_endpoint', issuer: deps.issuer, zoneId: request.zoneId });
+async function readSubject(
+  deps: SubjectDeps,
+  request: TokenRequest,
+  shown: { readonly token: string; readonly proven: ProvenKey },
+): Promise<VerifiedMandate> {
+  const mandate = await deps.mandateReader.verify(shown.token);
+  const { issuer } = deps;
+  const place = { at: 'token_endpoint', issuer, zoneId: request.zoneId, proven: shown.proven } as const;
+  const refusal = refuseMandate(mandate.claims, place);
   if (refusal !== undefined) throw fail('invalid_token', { privateDetail: refusal });
   // RFC 8693 §2.1 leaves client binding to the server: a subject mandate is worth nothing in another client's hands.
   if (mandate.claims.client_id !== request.applicationId) {
@@ -54,9 +61,10 @@ function inheritedId(own: string | undefined, asked: string | undefined): string
 export async function validateSubject(
   deps: SubjectDeps,
   request: TokenRequest,
-  at: { readonly client: AuthenticatedClient; readonly nowMs: number },
+  at: { readonly client: AuthenticatedClient; readonly proven: ProvenKey; readonly nowMs: number },
 ): Promise<Subject> {
-  const mandate = request.subject && (await readSubject(deps, request, request.subject.token));
+  const mandate =
+    request.subject && (await readSubject(deps, request, { token: request.subject.token, proven: at.proven }));
   const claims = mandate?.claims;
   const bound = await bindAuthority(deps, {
     zoneId: request.zoneId,

@@ -4,6 +4,7 @@ import { fail } from '#mesh/failure';
 import { acceptForms, requestIdOf, traceOf } from '#mesh/http';
 import { remoteOf } from '#mesh/listener';
 import type { TokenGrant, TokenRequest } from '../../flows/exchange-token/token-request.ts';
+import { offerNonce, presentedProof } from './presented-proof.ts';
 import { readTokenForm } from './token-form.ts';
 
 /** authority.md "Token endpoint". */
@@ -12,17 +13,16 @@ const paths = ['/oauth/2/token', '/oauth2/token'] as const;
 
 export interface TokenEndpointDeps {
   readonly exchangeToken: (request: TokenRequest) => Promise<TokenGrant>;
+  /** A nonce for the next proof (RFC 9449 §8). */
+  readonly proofNonce: () => string;
 }
 
-/** Headers of the Gateway's own calls, and proofs this server cannot bind to: ignoring them would mislead the caller. */
+/** Headers of the Gateway's own calls: ignoring them would mislead the caller. */
 function refuseForeignHeaders(request: FastifyRequest): void {
   for (const name of Object.keys(request.headers)) {
     if (name.startsWith('x-caracal-gateway-')) {
       throw fail('invalid_request', { description: 'Gateway headers have no meaning here.' });
     }
-  }
-  if (request.headers['dpop'] !== undefined) {
-    throw fail('invalid_request', { description: 'Proofs of possession are not supported.' });
   }
 }
 
@@ -38,7 +38,8 @@ function body(grant: TokenGrant): object {
   return {
     access_token: grant.accessToken,
     issued_token_type: 'urn:ietf:params:oauth:token-type:access_token',
-    token_type: 'Bearer',
+    // RFC 9449 §5; a mandate bound to a certificate is shown as a bearer (RFC 8705 §3).
+    token_type: grant.confirmation?.jkt === undefined ? 'Bearer' : 'DPoP',
     expires_in: grant.expiresInSeconds,
     ...(grant.scopes.length > 0 ? { scope: grant.scopes.join(' ') } : {}),
     target_resources: grant.targets,
@@ -58,12 +59,11 @@ function body(grant: TokenGrant): object {
 async function answer(deps: TokenEndpointDeps, request: FastifyRequest, reply: FastifyReply): Promise<object> {
   // RFC 6749 §5.1: before anything can go wrong, so that errors carry it too.
   void reply.header('cache-control', 'no-store').header('pragma', 'no-cache');
+  offerNonce(request, reply, deps.proofNonce);
   refuseForeignHeaders(request);
   const form = readTokenForm(formOf(request), request.headers.authorization);
   const asked = { requestId: requestIdOf(request.raw), traceId: traceOf(request.raw).traceId };
-  // No query was let through, so this is the whole of the target.
-  const path = request.url;
-  const proof = { dpop: undefined, method: 'POST', path, certificateThumbprint: undefined } as const;
+  const proof = presentedProof(request);
   return body(await deps.exchangeToken({ ...form, asked, proof, source: remoteOf(request.raw) }));
 }
 

@@ -6,6 +6,7 @@ import type { Application, Resource, Zone } from '../../domain/directory.ts';
 import { formatSecret } from '../../domain/client-secret.ts';
 import { createAssertionVerifier } from '../assertion/assertion-verifier-jose.ts';
 import { createFailureCounter } from '../argon2/failure-counter.ts';
+import { createProofChecker } from '../possession/proof-checker-dpop.ts';
 import { createMandateReader, createMandateSigner } from '../signing/mandate-signer.ts';
 import { createDelegationGraphMemory, createDirectoryMemory, createMemoryWorld } from './directory-memory.ts';
 import type { MemoryWorld } from './directory-memory.ts';
@@ -94,6 +95,7 @@ export function createMemoryPorts(options: MemoryOptions = {}) {
   const clock = new ManualClock(startMs);
   const newId = idSource();
   const issuer = 'https://sts.test';
+  const coordinator = 'https://coordinator.test';
   const zone = memoryZone(newId());
   world.zones.set(zone.id, zone);
   const policies = [{ policyVersionId: newId(), name: 'only', content: '' }];
@@ -120,6 +122,12 @@ export function createMemoryPorts(options: MemoryOptions = {}) {
     secretVerifier: createSecretVerifierMemory(),
     assertionVerifier: createAssertionVerifier(),
     singleUse: createSingleUseMemory(),
+    proofChecker: createProofChecker({
+      issuerUrl: issuer,
+      coordinatorPublicUrl: coordinator,
+      auditHmacKey: Buffer.alloc(32, 7),
+      clock,
+    }),
     mintLimiter: createMintLimiterMemory(options.mintLimit ?? 1000),
     vault: { open: (envelope: Uint8Array) => envelope },
   };
