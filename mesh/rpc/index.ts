@@ -44,3 +44,4 @@ export { createPeerTransport } from './peer-transport.ts';
 export type { PeerTransport, PeerTransportOptions } from './peer-transport.ts';
 export { createRpcRoutes } from './routes.ts';
 export type { RpcRoutesOptions } from './routes.ts';
+export { createZoneKeyReader } from './zone-keys.ts';

@@ -5,7 +5,7 @@ import { newId } from '#mesh/ids';
 import { createJwksCache, createMandateVerifier, type MandateVerifier } from '#mesh/mandate';
 import { followDatabaseClock } from '#mesh/postgres';
 import { createRevocationBarrier } from '#mesh/revocation';
-import { createPeerHttp, createPeerTransport } from '#mesh/rpc';
+import { createPeerHttp, createPeerTransport, createZoneKeyReader } from '#mesh/rpc';
 import {
   createLedgerRelay,
   createSurface,
@@ -29,7 +29,6 @@ import { addJsonRoutes } from './inbound/http/json-routes.ts';
 import { createCoordinatorService } from './inbound/rpc/coordinator-service.ts';
 import { createExpirySweep } from './inbound/timer/expiry-sweep.ts';
 import { createSessionMinter } from './outbound/peer/sts-minter.ts';
-import { createZoneKeys } from './outbound/peer/zone-keys.ts';
 import { createSessionGraph } from './outbound/postgres/session-graph.ts';
 import { isCursor } from './outbound/postgres/page-cursor.ts';
 import type { CoordinatorDeps } from './ports/deps.ts';
@@ -40,7 +39,7 @@ export async function wire(config: CoordinatorConfig): Promise<Wired> {
   const foundation = opened.use(openFoundation('coordinator', config));
   const { database, clock, logger } = foundation;
   const transport = opened.use(createPeerTransport(stsPeer(config)));
-  const keys = createJwksCache({ fetchJwks: createZoneKeys(opened.use(createPeerHttp(stsPeer(config)))), clock });
+  const keys = createJwksCache({ fetchJwks: createZoneKeyReader(opened.use(createPeerHttp(stsPeer(config)))), clock });
   const verifier = createMandateVerifier({ issuer: config.issuer.issuerUrl, keys, clock });
   const deps: CoordinatorDeps = {
     graph: createSessionGraph(database),

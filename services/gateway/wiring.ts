@@ -64,6 +64,7 @@ export async function wire(config: GatewayConfig, overrides: Overrides = {}): Pr
   const base: Base = { config, overrides, logger, metrics, clock: overrides.clock ?? createClock(), replicaId, stack };
   const parts = await openParts(base);
   const flow = createForwardRequest(forwardDeps(base, parts));
+  parts.revocations.onAnchor((anchor) => parts.sts.noteAnchor(anchor));
   parts.revocations.onAnchor((anchor) => flow.open.revoke(anchor));
   parts.revocations.onStale(() => flow.open.cutAll('revocation_stale'));
   observeSizes(metrics, {

@@ -78,7 +78,9 @@ export class OpenResponses {
     const indexed = this.#index.get(indexKey(anchor.zoneId, anchor));
     for (const response of [...(indexed ?? []), ...this.#young]) {
       const { bearer } = response.ready;
-      if (bearer.mandate.claims.zone_id !== anchor.zoneId || bearer.mandate.claims.rev >= anchor.number) continue;
+      const { zone_id: zoneId, rev } = bearer.mandate.claims;
+      // A key that leaked signs any `rev`.
+      if (zoneId !== anchor.zoneId || (rev >= anchor.number && anchor.kind !== 'zone_key')) continue;
       const hit = bearer.anchors.some(({ kind, id }) => kind === anchor.kind && id === anchor.id);
       if (hit) response.cut('revoked');
     }

@@ -10,12 +10,11 @@ import {
   type MandateVerifier,
   type VerifiedMandate,
 } from '#mesh/mandate';
-import { createPeerTransport, type PeerTls } from '#mesh/rpc';
+import { createPeerHttp, createPeerTransport, createZoneKeyReader, type PeerTls } from '#mesh/rpc';
 import type { Logger } from '#mesh/telemetry';
 import type { Clock } from '#mesh/time';
 import type { GatewayMetrics } from '../../metrics.ts';
 import { createAuthorizerPeer, type AuthorizerPeer } from './authorizer-peer.ts';
-import { createZoneKeys } from './zone-keys.ts';
 
 export interface StsPeerOptions {
   /** STS_URL. */
@@ -43,6 +42,8 @@ export interface StsPeer extends AsyncDisposable {
   /** Drops a zone's keys and every mandate verified by them. */
   forgetKeys(zoneId: string): void;
   forgetAllKeys(): void;
+  /** A key that was retired because it leaked is forgotten in the turn its anchor is applied. */
+  noteAnchor(anchor: { readonly zoneId: string; readonly kind: AnchorRef['kind'] }): void;
   /** Throws `sts_unavailable` unless a question asked now would be sent. */
   assertConnected(): void;
 }
@@ -54,11 +55,12 @@ export function createStsPeer(options: StsPeerOptions): StsPeer {
   const { clock, metrics, issuer, trustDomain, key, previousKey } = options;
   const stsUrl = new URL(options.url);
   const tls = stsUrl.protocol === 'https:' ? options.tls : undefined;
-  const keys = createZoneKeys({ stsUrl, tls, trustDomain, clock });
+  const documents = createPeerHttp({ url: options.url, expectService: 'sts', trustDomain, tls });
+  const readKeys = createZoneKeyReader(documents);
   const zones = new LRUCache<string, true>({ max: maxZones });
   const jwks = createJwksCache({
-    fetchJwks: async (zoneId) => {
-      const found = await keys.fetchJwks(zoneId);
+    fetchJwks: async (zoneId, kid) => {
+      const found = await readKeys(zoneId, kid);
       if (found !== undefined) zones.set(zoneId, true);
       return found;
     },
@@ -85,12 +87,15 @@ export function createStsPeer(options: StsPeerOptions): StsPeer {
     forgetAllKeys() {
       for (const zoneId of zones.keys()) forgetKeys(zoneId);
     },
+    noteAnchor({ zoneId, kind }) {
+      if (kind === 'zone_key') forgetKeys(zoneId);
+    },
     assertConnected() {
       if (!authorizer.isConnected()) throw fail('sts_unavailable');
     },
     async [Symbol.asyncDispose]() {
       await authorizer[Symbol.asyncDispose]();
-      await keys[Symbol.asyncDispose]();
+      await documents[Symbol.asyncDispose]();
     },
   };
 }
