@@ -11,10 +11,17 @@ export interface PublishDeps {
   readonly zoneKeys: Pick<ZoneKeys, 'published'>;
 }
 
-/** The zone's JWK set (RFC 7517 §5); `not_found` for a zone that does not exist. */
-export async function zoneJwks(deps: PublishDeps, zoneId: string): Promise<{ keys: readonly ZoneJwk[] }> {
+/**
+ * The zone's JWK set (RFC 7517 §5); `not_found` for a zone that does not exist. A reader that has met a key it does not know
+ * names it, and gets what is true now.
+ */
+export async function zoneJwks(
+  deps: Pick<PublishDeps, 'directory' | 'zoneKeys'>,
+  zoneId: string,
+  wantedKid?: string,
+): Promise<{ keys: readonly ZoneJwk[] }> {
   const zone = await deps.directory.zone(zoneId);
-  const keys = zone && (await deps.zoneKeys.published(zoneId));
+  const keys = zone && (await deps.zoneKeys.published(zoneId, wantedKid));
   if (!keys) throw fail('not_found');
   return { keys };
 }

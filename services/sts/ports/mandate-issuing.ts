@@ -5,8 +5,13 @@ import type { AnchorRef, MandateClaims, SigningKey, VerifiedMandate, ZoneJwk } f
 export interface ZoneKeys {
   /** The key that signs now; undefined when the zone has none. Throws `store_unavailable`. */
   signingKey(zoneId: string): Promise<SigningKey | undefined>;
-  /** All keys that may verify, newest first; undefined for a zone that does not exist. */
-  published(zoneId: string): Promise<readonly ZoneJwk[] | undefined>;
+  /** Whether a key that was handed out may sign still; asked in the turn that signs, beside the anchors. */
+  maySign(key: SigningKey): boolean;
+  /**
+   * All keys that may verify, newest first; undefined for a zone that does not exist. A reader that wants a key by its id
+   * is not answered without it before the truth was looked at again.
+   */
+  published(zoneId: string, wantedKid?: string): Promise<readonly ZoneJwk[] | undefined>;
 }
 
 /** Signs in the calling turn, so that what was checked just before still holds. */

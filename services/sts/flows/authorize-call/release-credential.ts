@@ -1,4 +1,4 @@
-// Last step of an allowed call: what the upstream gets. Credentials are opened here, for this answer, and kept nowhere.
+// Last step of an allowed call: what the upstream gets. Credentials are obtained for this answer and kept nowhere.
 import { fail } from '#mesh/failure';
 import type { IdSource } from '#mesh/ids';
 import type { SigningKey } from '#mesh/mandate';
@@ -6,16 +6,17 @@ import type { Provider } from '../../domain/directory.ts';
 import { isHeaderValue, planInjection } from '../../domain/injection.ts';
 import type { InjectionPlan } from '../../domain/injection.ts';
 import { upstreamClaims } from '../../domain/mandate.ts';
+import { isAllowedHost } from '../../domain/provider-settings.ts';
 import type { MandateSigner, ZoneKeys } from '../../ports/mandate-issuing.ts';
+import type { ObtainedCredential, ProviderCredentials } from '../../ports/provider-credentials.ts';
 import type { Revocations } from '../../ports/revocations.ts';
-import type { Vault } from '../../ports/vault.ts';
-import { requireSigningKey } from '../exchange-token/mint.ts';
+import { assertMaySign, requireSigningKey } from '../exchange-token/mint.ts';
 import type { Injection } from './call-question.ts';
 import type { KnownCall } from './verify-mandate.ts';
 
 export interface ReleaseDeps {
   readonly newId: IdSource;
-  readonly vault: Pick<Vault, 'open'>;
+  readonly providerCredentials: ProviderCredentials;
   readonly zoneKeys: ZoneKeys;
   readonly mandateSigner: MandateSigner;
   readonly revocations: Revocations;
@@ -24,11 +25,14 @@ export interface ReleaseDeps {
 /** Everything awaited for the release; the rest happens in one turn. */
 export interface PreparedRelease {
   readonly plan: InjectionPlan;
-  readonly provider: Provider | undefined;
+  readonly credential: ObtainedCredential | undefined;
   readonly key: SigningKey | undefined;
 }
 
-/** Plans the injection and fetches the signing key when one is needed. Throws `credential_not_releasable`. */
+/**
+ * Plans the injection, obtains the credential and the signing key where they are needed. Throws
+ * `credential_not_releasable`, `credential_not_provisioned` and `provider_unavailable`.
+ */
 export async function prepareRelease(
   deps: ReleaseDeps,
   call: KnownCall,
@@ -38,17 +42,25 @@ export async function prepareRelease(
   if (verdict.kind !== 'planned') throw fail('credential_not_releasable', { privateDetail: verdict.kind });
   const { plan } = verdict;
   const needsKey = plan.kind === 'caracal_mandate' || plan.identity;
-  const key = needsKey ? await requireSigningKey(deps, call.zone.id) : undefined;
-  return { plan, provider, key };
+  // The Gateway asks the same of the address it dials; a credential that may not go there need not leave at all.
+  if (plan.allowedHosts.length > 0 && !isAllowedHost(call.resource.upstreamUrl, plan.allowedHosts)) {
+    throw fail('credential_not_releasable', { privateDetail: 'upstream_host_not_allowed' });
+  }
+  const [key, credential] = await Promise.all([
+    needsKey ? requireSigningKey(deps, call.zone.id) : undefined,
+    provider && plan.kind !== 'none' && plan.kind !== 'caracal_mandate' ? obtain(deps, call, provider) : undefined,
+  ]);
+  return { plan, credential, key };
 }
 
-function openSecret(deps: ReleaseDeps, provider: Provider | undefined): string {
-  const [secret] = provider?.secrets ?? [];
-  if (!secret || provider?.secrets.length !== 1)
-    throw fail('credential_not_releasable', { privateDetail: 'no_single_secret' });
-  const location = { table: 'api.provider_secrets', column: 'envelope', rowId: secret.rowId };
-  const opened = deps.vault.open(secret.envelope, location);
-  return Buffer.from(opened).toString('utf8');
+/** For the subject of the mandate, whoever acts for them: a user's own connection is the user's. */
+async function obtain(
+  deps: ReleaseDeps,
+  { zone, mandate }: KnownCall,
+  provider: Provider,
+): Promise<ObtainedCredential> {
+  const { sub: subject, sub_type: subjectType } = mandate.claims;
+  return deps.providerCredentials.obtain({ zoneId: zone.id, provider, subject, subjectType });
 }
 
 /** The 60-second mandate for this upstream, signed in the calling turn; the caller has just checked the anchors. */
@@ -58,26 +70,30 @@ function upstreamMandate(
   about: { key: SigningKey; scopes: readonly string[] },
 ): { token: string; expiresAtMs: number } {
   const { identifier } = call.resource;
+  assertMaySign(deps, call.zone.id, about.key);
   const at = { resource: identifier, scopes: about.scopes, jti: deps.newId(), nowMs: call.nowMs };
   const claims = { ...upstreamClaims(call.mandate.claims, at), rev: deps.revocations.applied() };
   return { token: deps.mandateSigner.sign(claims, about.key), expiresAtMs: claims.exp * 1000 };
 }
 
-/** Opens or signs, synchronously. */
+/** Signs and puts together, synchronously. */
 export function release(
   deps: ReleaseDeps,
   call: KnownCall,
   from: PreparedRelease & { readonly scopes: readonly string[] },
 ): Injection {
-  const { plan, provider, key, scopes } = from;
+  const { plan, credential, key, scopes } = from;
   const signed = key ? upstreamMandate(deps, call, { key, scopes }) : undefined;
   const identityMandate = plan.identity && signed ? signed.token : '';
-  const known = signed?.expiresAtMs ?? 0;
-  if (plan.kind === 'none') return { headerName: '', headerValue: '', identityMandate, expiresAtMs: known };
-  const credential = plan.kind === 'caracal_mandate' ? (signed?.token ?? '') : openSecret(deps, provider);
-  const headerValue = plan.prefix + credential;
-  if (!isHeaderValue(headerValue) || credential === '') {
+  const expiries = [signed?.expiresAtMs, credential?.expiresAtMs].filter((ms) => ms !== undefined);
+  const expiresAtMs = expiries.length === 0 ? 0 : Math.min(...expiries);
+  const nothing = { headerName: '', headerValue: '', queryName: '', queryValue: '', identityMandate, expiresAtMs };
+  if (plan.kind === 'none') return nothing;
+  const secret = plan.kind === 'caracal_mandate' ? (signed?.token ?? '') : (credential?.secret ?? '');
+  const value = plan.prefix + secret;
+  if (secret === '' || !isHeaderValue(value)) {
     throw fail('credential_not_releasable', { privateDetail: 'not_a_header_value' });
   }
-  return { headerName: plan.headerName, headerValue, identityMandate, expiresAtMs: known };
+  if (plan.queryName !== '') return { ...nothing, queryName: plan.queryName, queryValue: value };
+  return { ...nothing, headerName: plan.headerName, headerValue: value };
 }

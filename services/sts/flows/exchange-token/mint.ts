@@ -9,6 +9,7 @@ import { mandateClaims } from '../../domain/mandate.ts';
 import type { MandateSigner, ZoneKeys } from '../../ports/mandate-issuing.ts';
 import type { Revocations } from '../../ports/revocations.ts';
 import type { SessionRecords } from '../../ports/session-records.ts';
+import type { ApprovedHold } from '../resolve-hold.ts';
 import type { Decided } from './decide.ts';
 import type { AuthenticatedClient } from './authenticate-client.ts';
 import type { Subject } from './validate-subject.ts';
@@ -31,11 +32,18 @@ export interface Minted {
   readonly claims: MandateClaims;
 }
 
-/** The zone's signing key. A zone without one can mint nothing. */
+/** The zone's signing key, fetched last of all that is awaited. A zone without one can mint nothing. */
 export async function requireSigningKey(deps: Pick<SignDeps, 'zoneKeys'>, zoneId: string): Promise<SigningKey> {
   const key = await deps.zoneKeys.signingKey(zoneId);
   if (!key) throw fail('internal_error', { privateDetail: 'zone_without_signing_key' });
   return key;
+}
+
+/** The key was chosen before; its window may have ended, or it may have been retired, since. Throws `store_unavailable`. */
+export function assertMaySign(deps: Pick<SignDeps, 'zoneKeys' | 'revocations'>, zoneId: string, key: SigningKey): void {
+  const retired = deps.revocations.refuses(zoneId, deps.revocations.applied(), [{ kind: 'zone_key', id: key.kid }]);
+  // Another attempt signs with the key that took its place.
+  if (retired || !deps.zoneKeys.maySign(key)) throw fail('store_unavailable', { privateDetail: 'signing_key_ended' });
 }
 
 /**
@@ -54,6 +62,7 @@ export function signNow(
   deps.revocations.assertUsable();
   const all: readonly AnchorRef[] = [...unsigned.anchors, { kind: 'zone_key', id: key.kid }];
   if (deps.revocations.refuses(unsigned.claims.zone_id, unsigned.since, all)) throw fail('token_revoked');
+  assertMaySign(deps, unsigned.claims.zone_id, key);
   const claims: MandateClaims = { ...unsigned.claims, rev: deps.revocations.applied() };
   return { token: deps.mandateSigner.sign(claims, key), claims };
 }
@@ -64,6 +73,8 @@ export interface MintAt {
   readonly granted: readonly Decided[];
   /** The key the mandate is bound to; undefined makes it a bearer. */
   readonly confirmation: ConfirmationClaim | undefined;
+  /** The approval this mint uses up; undefined when nothing was held. */
+  readonly approval?: ApprovedHold | undefined;
   readonly nowMs: number;
   readonly since: number;
 }
@@ -106,8 +117,9 @@ export function checkLifetime(request: TokenRequest, at: Omit<MintAt, 'granted'>
 export async function mint(deps: MintDeps, request: TokenRequest, at: MintAt): Promise<Minted> {
   const use: MandateUse = at.subject.mandate ? 'per_call' : 'ambient';
   const { issuedAt, expiresAt } = lifetime(request, use, at);
-  const key = await requireSigningKey(deps, at.client.zone.id);
   const ids = await sessionIds(deps, at, expiresAt);
+  await at.approval?.spend();
+  const key = await requireSigningKey(deps, at.client.zone.id);
   const parent = at.subject.mandate?.claims;
   const claims = mandateClaims({
     use,

@@ -5,7 +5,8 @@ import type { JsonObject } from '#mesh/failure';
 import { isTextId } from '#mesh/ids';
 
 export interface PublishedDeps {
-  readonly zoneJwks: (zoneId: string) => Promise<object>;
+  /** With the key that the reader has met and does not know, if it says so. */
+  readonly zoneJwks: (zoneId: string, wantedKid?: string) => Promise<object>;
   readonly issuerMetadata: () => JsonObject;
   readonly zoneMetadata: (zoneId: string) => Promise<JsonObject>;
 }
@@ -22,16 +23,22 @@ function zoneIdOf(value: unknown, path: string): string {
   return value;
 }
 
+/** A hint and nothing else: what is no key id is passed over. */
+function wantedKid(query: Record<string, unknown>): string | undefined {
+  const { kid } = query;
+  return isTextId(kid) ? kid : undefined;
+}
+
 /** Adds the routes; refusals are never cached, answers five minutes. */
 export function addPublishedRoutes(app: FastifyInstance, deps: PublishedDeps): void {
   app.get<{ Querystring: Record<string, unknown> }>('/.well-known/jwks.json', async (request, reply) => {
-    const jwks = await deps.zoneJwks(zoneIdOf(request.query['zone_id'], 'zone_id'));
+    const jwks = await deps.zoneJwks(zoneIdOf(request.query['zone_id'], 'zone_id'), wantedKid(request.query));
     published(reply);
     return jwks;
   });
   for (const path of ['/zones/:zone/.well-known/jwks.json', '/v1/zones/:zone/jwks']) {
-    app.get<{ Params: { zone: string } }>(path, async (request, reply) => {
-      const jwks = await deps.zoneJwks(zoneIdOf(request.params.zone, 'zone'));
+    app.get<{ Params: { zone: string }; Querystring: Record<string, unknown> }>(path, async (request, reply) => {
+      const jwks = await deps.zoneJwks(zoneIdOf(request.params.zone, 'zone'), wantedKid(request.query));
       published(reply);
       return jwks;
     });

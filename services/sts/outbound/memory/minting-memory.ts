@@ -14,6 +14,7 @@ export function createZoneKeysMemory(zoneIds: ReadonlySet<string>): ZoneKeys & K
   const key: SigningKey = { kid: 'key-1', privateKey };
   return {
     signingKey: async (zoneId) => (zoneIds.has(zoneId) ? key : undefined),
+    maySign: () => true,
     published: async (zoneId) => (zoneIds.has(zoneId) ? [zoneJwk(key.kid, publicKey)] : undefined),
     publicKey: async (zoneId, kid) => (zoneIds.has(zoneId) && kid === key.kid ? publicKey : undefined),
   };

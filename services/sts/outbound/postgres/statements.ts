@@ -181,16 +181,17 @@ export async function selectGraphEpoch(tx: ZoneTransaction): Promise<string> {
 export interface ZoneKeyRow {
   id: string;
   public_jwk: JsonObject;
-  envelope: Buffer;
-  /** True for the one key that signs now. */
-  signs: boolean;
+  /** Null once the key signs no more. */
+  envelope: Buffer | null;
+  signs_from: Date;
+  signs_until: Date | null;
+  retires_at: Date | null;
 }
 
-/** Keys that may verify, newest first. */
+/** Keys that are in JWKS, newest first; the database lets no zone have more of them than are read here. */
 export async function selectZoneKeys(tx: ZoneTransaction): Promise<ZoneKeyRow[]> {
   return tx.query<ZoneKeyRow>(
-    `SELECT id, public_jwk, envelope,
-            signs_from <= clock_timestamp() AND (signs_until IS NULL OR signs_until > clock_timestamp()) AS signs
+    `SELECT id, public_jwk, envelope, signs_from, signs_until, retires_at
        FROM sts.zone_keys
       WHERE zone_id = $1 AND (retires_at IS NULL OR retires_at > clock_timestamp())
       ORDER BY version DESC LIMIT 16`,
