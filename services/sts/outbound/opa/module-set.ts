@@ -1,11 +1,11 @@
 // Puts one set's modules into one OPA, checked first, and takes them out again. What the syntax tree forbids is never put.
 import { canonicalJson } from '#mesh/canonical';
 import type { JsonObject, JsonValue } from '#mesh/failure';
-import { checkPolicy } from '../../domain/policy-check.ts';
 import type { PolicyProblem } from '../../domain/policy-check.ts';
 import { driverModule, findPackageClause, isolatedModule } from '../../domain/policy-module.ts';
-import { isJsonObject } from './opa-client.ts';
+import { OpaAway, isJsonObject } from './opa-client.ts';
 import type { OpaClient, OpaReply } from './opa-client.ts';
+import type { SyntaxChecker } from './syntax-checker.ts';
 
 /** A set under a package of its own, ready to be put. */
 export interface ModuleSet {
@@ -16,6 +16,12 @@ export interface ModuleSet {
   readonly sources: readonly string[];
 }
 
+/** Where a set is put, and who says that it may be. */
+export interface LoadTarget {
+  readonly client: OpaClient;
+  readonly syntax: SyntaxChecker;
+}
+
 /** A problem of the source at `index`. */
 export interface SourceProblem extends PolicyProblem {
   readonly index: number;
@@ -23,10 +29,6 @@ export interface SourceProblem extends PolicyProblem {
 
 /** Compiling thousands of modules takes a while; nobody waits longer than a unary deadline. */
 const loadTimeoutMs = 20_000;
-/** Where the parsing rule lives; outside every zone's package. */
-const parserPath = 'caracal/sts_parser';
-const parserModule = 'package caracal.sts_parser\n\nparsed := rego.parse_module("policy.rego", input.source)\n';
-
 function modulePath(base: readonly string[], name: string): string {
   return `/v1/policies/${base.join('/')}/${name}`;
 }
@@ -60,38 +62,21 @@ function compileProblems(reply: OpaReply, base: readonly string[], fallback: num
     : [{ index: fallback, line: 1, column: 1, code: 'rego_compile_error', message: 'does not compile' }];
 }
 
-async function parse(client: OpaClient, source: string): Promise<JsonValue | undefined> {
-  const ask = async (): Promise<OpaReply> =>
-    client.call({
-      method: 'POST',
-      path: `/v1/data/${parserPath}/parsed`,
-      body: JSON.stringify({ input: { source } }),
-      timeoutMs: loadTimeoutMs,
-    });
-  let reply = await ask();
-  if (reply.status === 200 && isJsonObject(reply.body) && reply.body['result'] === undefined) {
-    // OPA forgets everything on a restart, the parsing rule included.
-    await put(client, `/v1/policies/${parserPath}`, parserModule);
-    reply = await ask();
-  }
-  return reply.status === 200 && isJsonObject(reply.body) ? reply.body['result'] : undefined;
-}
-
 /** Everything wrong with one source by itself; empty when it may be put. */
-async function checkSource(client: OpaClient, set: ModuleSet, index: number): Promise<readonly SourceProblem[]> {
+async function checkSource(target: LoadTarget, set: ModuleSet, index: number): Promise<readonly SourceProblem[]> {
+  const { client, syntax } = target;
   const source = set.sources[index] ?? '';
   const clause = findPackageClause(source);
   if (clause.kind === 'refused') {
     const message = 'a policy begins with "package caracal.authz", alone on its line';
     return [{ index, line: clause.line, column: clause.column, code: 'wrong_package', message }];
   }
-  const tree = await parse(client, source);
+  const answer = await syntax.check(client, source);
+  if (answer.kind === 'away') throw new OpaAway(answer.timedOut, undefined);
+  if (answer.kind === 'checked') return answer.problems.map((problem) => ({ ...problem, index }));
   // What does not parse is put all the same, into its own package, because OPA then says where it breaks.
-  if (tree === undefined) {
-    const reply = await put(client, modulePath(set.base, `p_${index}`), isolatedModule(source, set.base, index) ?? '');
-    return compileProblems(reply, set.base, index);
-  }
-  return checkPolicy(tree, source).map((problem) => ({ ...problem, index }));
+  const reply = await put(client, modulePath(set.base, `p_${index}`), isolatedModule(source, set.base, index) ?? '');
+  return compileProblems(reply, set.base, index);
 }
 
 async function putAll(client: OpaClient, set: ModuleSet): Promise<readonly SourceProblem[]> {
@@ -117,8 +102,8 @@ export async function remove(client: OpaClient, { base, sources }: ModuleSet): P
 }
 
 /** Everything wrong with the set; empty when all of it is loaded now. */
-export async function checkAndPut(client: OpaClient, set: ModuleSet): Promise<readonly SourceProblem[]> {
+export async function checkAndPut(target: LoadTarget, set: ModuleSet): Promise<readonly SourceProblem[]> {
   const problems: SourceProblem[] = [];
-  for (const index of set.sources.keys()) problems.push(...(await checkSource(client, set, index)));
-  return problems.length > 0 ? problems : putAll(client, set);
+  for (const index of set.sources.keys()) problems.push(...(await checkSource(target, set, index)));
+  return problems.length > 0 ? problems : putAll(target.client, set);
 }

@@ -5,8 +5,13 @@ import type { PolicySetVersion } from '../../domain/policy-set.ts';
 import type { Evaluation } from '../../ports/policy-engine.ts';
 import type { OpaClient } from './opa-client.ts';
 import { createPolicyEngineOpa } from './policy-engine-opa.ts';
+import type { SyntaxChecker } from './syntax-checker.ts';
 
 const connections = 4;
+const syntax: SyntaxChecker = {
+  check: async () => ({ kind: 'checked', problems: [] }),
+  [Symbol.asyncDispose]: async () => undefined,
+};
 
 function versionOf(zoneId: string): PolicySetVersion {
   const policies = [{ policyVersionId: 'p', name: 'p', content: '' }];
@@ -45,7 +50,7 @@ describe('a zone with slow policies', () => {
   it('never takes all connections to OPA, so that another is answered at once', async () => {
     const flood = versionOf('flood');
     const opa = opaWithSlow(flood);
-    const engine = createPolicyEngineOpa({ clients: [opa.client], maxLoadedSets: 8, timeoutMs: 250 });
+    const engine = createPolicyEngineOpa({ syntax, clients: [opa.client], maxLoadedSets: 8, timeoutMs: 250 });
     const evaluate = async (version: PolicySetVersion): Promise<Evaluation> =>
       engine.evaluate({ version, inputJson: '{}', inputDigest: '' });
     const flooded = Array.from({ length: 50 }, async () => evaluate(flood));
@@ -62,7 +67,7 @@ describe('a zone with slow policies', () => {
   it('is denied what waited longer than an evaluation may take, without OPA being asked', async () => {
     const flood = versionOf('flood');
     const opa = opaWithSlow(flood);
-    const engine = createPolicyEngineOpa({ clients: [opa.client], maxLoadedSets: 8, timeoutMs: 20 });
+    const engine = createPolicyEngineOpa({ syntax, clients: [opa.client], maxLoadedSets: 8, timeoutMs: 20 });
     const evaluate = async (): Promise<Evaluation> =>
       engine.evaluate({ version: flood, inputJson: '{}', inputDigest: '' });
     const flooded = Array.from({ length: 10 }, evaluate);

@@ -1,23 +1,26 @@
 // The PolicyEngine on OPA: finds the version's package, asks once, believes only an answer that carries the version's own
 // sentinel, and loads and asks again once when it does not (OPA forgets everything on a restart).
-import { randomBytes } from 'node:crypto';
 import { sha256 } from '#mesh/canonical';
-import { Failure, fail } from '#mesh/failure';
-import type { JsonObject, JsonValue } from '#mesh/failure';
+import type { JsonValue } from '#mesh/failure';
 import { loadedDigest, packagePath } from '../../domain/policy-set.ts';
-import type { PolicySetVersion, PolicySource } from '../../domain/policy-set.ts';
+import type { PolicySetVersion } from '../../domain/policy-set.ts';
 import { createZoneTurns } from '../../domain/zone-turns.ts';
 import type { ZoneTurns } from '../../domain/zone-turns.ts';
-import type { Evaluation, PolicyEngine, VersionProblem } from '../../ports/policy-engine.ts';
+import type { Evaluation, PolicyEngine } from '../../ports/policy-engine.ts';
+import type { PolicyTrials } from '../../ports/policy-trials.ts';
+import { createCandidates, validateCandidate } from './candidate-opa.ts';
+import type { CandidateOptions } from './candidate-opa.ts';
 import { OpaAway, isJsonObject } from './opa-client.ts';
 import type { OpaClient } from './opa-client.ts';
 import { SetRefused, createSetLoader } from './set-loader.ts';
 import type { SetLoader } from './set-loader.ts';
 import type { ModuleSet } from './module-set.ts';
+import type { SyntaxChecker } from './syntax-checker.ts';
 
 export interface PolicyEngineOpaOptions {
   /** One or several; a zone stays with one of them while it answers. */
   readonly clients: readonly OpaClient[];
+  readonly syntax: SyntaxChecker;
   readonly maxLoadedSets: number;
   /** One evaluation, loads aside (authority.md: 250). */
   readonly timeoutMs: number;
@@ -144,35 +147,13 @@ async function evaluateAt(
   return second.kind === 'not_loaded' ? { kind: 'failed', status: 'undefined' } : second;
 }
 
-async function validateAt(
-  endpoint: Endpoint,
-  zoneId: string,
-  about: { policies: readonly PolicySource[]; params: JsonObject },
-): Promise<readonly VersionProblem[]> {
-  const { policies, params } = about;
-  const set: ModuleSet = {
-    zoneId,
-    base: packagePath(zoneId, `check${randomBytes(16).toString('hex')}`),
-    sentinel: 'check',
-    params,
-    sources: policies.map(({ content }) => content),
-  };
-  try {
-    const problems = await endpoint.loader.probe(set);
-    return problems.map(({ index, ...problem }) => ({
-      ...problem,
-      policyVersionId: policies[index]?.policyVersionId ?? '',
-    }));
-  } catch (error) {
-    throw error instanceof Failure ? error : fail('policy_unavailable', { cause: error });
-  }
-}
-
 /** The engine. Owns nothing but what it loaded; clients are disposed by who made them. */
-export function createPolicyEngineOpa(options: PolicyEngineOpaOptions): PolicyEngine {
+export function createPolicyEngineOpa(
+  options: PolicyEngineOpaOptions,
+): PolicyEngine & { readonly trials: PolicyTrials } {
   const endpoints: readonly Endpoint[] = options.clients.map((client) => ({
     client,
-    loader: createSetLoader(client, options.maxLoadedSets),
+    loader: createSetLoader({ client, syntax: options.syntax }, options.maxLoadedSets),
     turns: createZoneTurns({
       places: client.connections,
       perZone: Math.max(1, Math.floor(client.connections * zoneShare)),
@@ -180,6 +161,10 @@ export function createPolicyEngineOpa(options: PolicyEngineOpaOptions): PolicyEn
       maxWaitingPerZone,
     }),
   }));
+  const candidates: CandidateOptions = {
+    timeoutMs: options.timeoutMs,
+    inOrder: (zoneId) => inOrder(endpoints, zoneId),
+  };
   const sets = new WeakMap<PolicySetVersion, ModuleSet>();
 
   function setOf(version: PolicySetVersion): ModuleSet {
@@ -198,11 +183,8 @@ export function createPolicyEngineOpa(options: PolicyEngineOpaOptions): PolicyEn
       }
       return last;
     },
-    async validate(zoneId, policies, params) {
-      const [endpoint] = inOrder(endpoints, zoneId);
-      if (!endpoint) throw fail('policy_unavailable');
-      return validateAt(endpoint, zoneId, { policies, params });
-    },
+    validate: async (zoneId, policies, params) => validateCandidate({ zoneId, policies, params }, candidates),
+    trials: createCandidates(candidates),
     async isLoaded(version) {
       const [endpoint] = inOrder(endpoints, version.zoneId);
       if (!endpoint) return false;

@@ -3,8 +3,7 @@
 import { fail } from '#mesh/failure';
 import { LRUCache } from 'lru-cache';
 import { checkAndPut, remove } from './module-set.ts';
-import type { ModuleSet, SourceProblem } from './module-set.ts';
-import type { OpaClient } from './opa-client.ts';
+import type { LoadTarget, ModuleSet, SourceProblem } from './module-set.ts';
 
 /** A set that cannot be loaded, and why. */
 export class SetRefused extends Error {
@@ -22,8 +21,13 @@ const waitingPerZone = 4;
 export interface SetLoader {
   /** Loads the set, or waits for the load under way. Throws SetRefused, OpaAway or `rate_limited`. */
   load(set: ModuleSet): Promise<void>;
-  /** Loads under a name nobody asks for, reports, and removes it again. */
-  probe(set: ModuleSet): Promise<readonly SourceProblem[]>;
+  /**
+   * Loads a set that is not among those kept, until `release`. With problems nothing of it stays. Throws OpaAway or
+   * `rate_limited`.
+   */
+  hold(set: ModuleSet): Promise<readonly SourceProblem[]>;
+  /** Takes out what was held. */
+  release(set: ModuleSet): Promise<void>;
   /** Notes a use, so that the set stays. */
   touch(set: ModuleSet): void;
   readonly size: number;
@@ -52,7 +56,8 @@ function createLine(): <T>(zoneId: string, work: () => Promise<T>) => Promise<T>
 }
 
 /** A loader for one OPA that keeps at most `maxLoadedSets` versions in it. */
-export function createSetLoader(client: OpaClient, maxLoadedSets: number): SetLoader {
+export function createSetLoader(target: LoadTarget, maxLoadedSets: number): SetLoader {
+  const { client } = target;
   const underWay = new Map<string, Promise<void>>();
   const inLine = createLine();
   const removals: ModuleSet[] = [];
@@ -64,7 +69,7 @@ export function createSetLoader(client: OpaClient, maxLoadedSets: number): SetLo
   });
 
   async function loadNow(set: ModuleSet): Promise<void> {
-    const problems = await checkAndPut(client, set);
+    const problems = await checkAndPut(target, set);
     if (problems.length > 0) {
       await remove(client, set);
       throw new SetRefused(problems);
@@ -81,15 +86,18 @@ export function createSetLoader(client: OpaClient, maxLoadedSets: number): SetLo
       underWay.set(set.sentinel, load);
       return load;
     },
-    async probe(set) {
+    async hold(set) {
       return inLine(set.zoneId, async () => {
+        let problems: readonly SourceProblem[] | undefined;
         try {
-          return await checkAndPut(client, set);
+          problems = await checkAndPut(target, set);
+          return problems;
         } finally {
-          await remove(client, set);
+          if (problems?.length !== 0) await remove(client, set);
         }
       });
     },
+    release: async (set) => remove(client, set),
     touch(set) {
       loaded.get(set.sentinel);
     },
