@@ -73,6 +73,16 @@ const clientSettings = defineSettings({
   }),
 });
 
+const providerSettings = defineSettings({
+  maxGrantTtlSeconds: setting.integer({
+    name: 'MAX_GRANT_TTL_SECONDS',
+    sentence: 'Seconds after which an access token of a provider is renewed, whatever life the provider gave it.',
+    default: 3600,
+    min: 60,
+    max: 86_400,
+  }),
+});
+
 /** Every setting of the STS. */
 export const table = defineSettings({
   mode: modeSettings,
@@ -87,6 +97,7 @@ export const table = defineSettings({
   trail: trailSettings,
   revocation: revocationSettings,
   egress: { ...egressSettings, ...privateEgressSettings },
+  providers: providerSettings,
 });
 
 export type StsConfig = ConfigOf<typeof table>;

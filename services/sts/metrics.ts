@@ -16,6 +16,11 @@ export interface StsMetrics {
   readonly cacheLookups: CounterMetric<'kind' | 'outcome'>;
   readonly unopenableKeys: CounterMetric;
   readonly authorizeStreams: GaugeMetric;
+  /** Requests to providers' token endpoints, by outcome. */
+  readonly tokenRequests: CounterMetric<'outcome'>;
+  /** Tokens of providers given out: held, renewed, or waited for while another replica renewed. */
+  readonly providerTokens: CounterMetric<'source'>;
+  readonly providerCircuitsOpened: CounterMetric;
 }
 
 export function createStsMetrics(metrics: Metrics): StsMetrics {
@@ -54,6 +59,28 @@ export function createStsMetrics(metrics: Metrics): StsMetrics {
     }),
     unopenableKeys: metrics.counter({ name: 'unopenable_keys_total', help: 'Zone keys whose envelope did not open.' }),
     authorizeStreams: metrics.gauge({ name: 'authorize_streams', help: 'Open authorization streams.' }),
+    ...providerMetrics(metrics),
+  };
+}
+
+function providerMetrics(
+  metrics: Metrics,
+): Pick<StsMetrics, 'tokenRequests' | 'providerTokens' | 'providerCircuitsOpened'> {
+  return {
+    tokenRequests: metrics.counter({
+      name: 'provider_token_requests_total',
+      help: 'Requests to token endpoints of providers, by outcome.',
+      labels: ['outcome'],
+    }),
+    providerTokens: metrics.counter({
+      name: 'provider_tokens_total',
+      help: 'Tokens of providers given out, by where they came from.',
+      labels: ['source'],
+    }),
+    providerCircuitsOpened: metrics.counter({
+      name: 'provider_circuits_opened_total',
+      help: 'Times a failing provider was left alone.',
+    }),
   };
 }
 

@@ -36,6 +36,7 @@ import { openEgress } from './outbound/egress/open-egress.ts';
 import type { OpenEgress } from './outbound/egress/open-egress.ts';
 import { openPolicyEngine } from './outbound/opa/open-policy-engine.ts';
 import type { OpenPolicyEngine } from './outbound/opa/open-policy-engine.ts';
+import { openProviderCredentials } from './outbound/providers/open-provider-credentials.ts';
 import { createPointLeadership } from './outbound/postgres/point-leadership-postgres.ts';
 import { openRevocationDatabase } from './outbound/postgres/revocation-database.ts';
 import { readWatermarks } from './outbound/postgres/watermarks.ts';
@@ -126,7 +127,7 @@ async function openParts(base: Base, stack: AsyncDisposableStack): Promise<Parts
 }
 
 /** Every port of every flow. */
-function bindPorts({ config, foundation }: Base, parts: Parts) {
+function bindPorts({ config, foundation, own }: Base, parts: Parts) {
   const { clock } = foundation;
   const { knowledge, trail, vault } = parts;
   const { mintRateLimitPerMin: perMinute } = config.clients;
@@ -143,6 +144,10 @@ function bindPorts({ config, foundation }: Base, parts: Parts) {
     mandateSigner: createMandateSigner(),
     policyEngine: parts.policy.engine,
     egress: parts.out.egress,
+    ...openProviderCredentials({
+      ...{ shares: parts.shares, memory: knowledge.connections, egress: parts.out.egress, vault, evidence: trail },
+      ...{ clock, newId, capSeconds: config.providers.maxGrantTtlSeconds, metrics: own },
+    }),
     evidence: trail,
     refusalSampler: createRefusalSampler({ clock }),
     sessionRecords: createSessionRecordsPostgres(parts.shares),

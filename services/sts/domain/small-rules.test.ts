@@ -67,7 +67,16 @@ describe('the injection', () => {
       expect(plan('api_key', { header_name })).toEqual({ kind: 'misconfigured' });
     }
     expect(plan('bearer_token', { scheme: 'Bea rer' })).toEqual({ kind: 'misconfigured' });
-    expect(plan('oauth2_client_credentials')).toEqual({ kind: 'unsupported' });
+    expect(plan('workload')).toEqual({ kind: 'unsupported' });
+    expect(plan('oauth2_client_credentials')).toMatchObject({
+      plan: { headerName: 'authorization', prefix: 'Bearer ' },
+    });
+    expect(plan('http_basic')).toMatchObject({ plan: { headerName: 'authorization', prefix: 'Basic ' } });
+    const inQuery = { auth_location: 'query', query_param_name: 'key' };
+    expect(plan('api_key', inQuery)).toMatchObject({ plan: { headerName: '', queryName: 'key' } });
+    for (const name of ['', 'a&b', 'a=b', 'a b', 'é']) {
+      expect(plan('api_key', { ...inQuery, query_param_name: name })).toEqual({ kind: 'misconfigured' });
+    }
     expect(planInjection(undefined)).toMatchObject({ plan: { kind: 'none', headerName: '' } });
   });
 

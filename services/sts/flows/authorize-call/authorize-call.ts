@@ -3,6 +3,7 @@
 import { asFailure, fail } from '#mesh/failure';
 import type { Failure, JsonValue } from '#mesh/failure';
 import type { VerifiedMandate } from '#mesh/mandate';
+import type { Provider } from '../../domain/directory.ts';
 import type { Evidence } from '../../ports/evidence.ts';
 import { decideByPolicy, refusalOf } from '../decide-by-policy.ts';
 import type { DecideDeps, PolicyOutcome } from '../decide-by-policy.ts';
@@ -112,7 +113,7 @@ async function decideCall(deps: AuthorizeDeps, question: CallQuestion, progress:
   return { call, policy, scopes, prepared, epoch };
 }
 
-async function providerOf(deps: AuthorizeDeps, call: KnownCall): Promise<ReadyToRelease['prepared']['provider']> {
+async function providerOf(deps: AuthorizeDeps, call: KnownCall): Promise<Provider | undefined> {
   const { providerId } = call.resource;
   if (providerId === undefined) return undefined;
   const provider = await deps.directory.provider(call.zone.id, providerId);

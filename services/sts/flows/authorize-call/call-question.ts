@@ -1,4 +1,5 @@
 // A governed call as the Gateway asks about it, and the answer it gets: no wire types, no stream.
+import type { ProvenKey } from '#mesh/authority';
 import type { Failure } from '#mesh/failure';
 import type { Asked } from '../evidence.ts';
 
@@ -11,6 +12,8 @@ export interface CallQuestion {
   readonly resource: string;
   readonly method: string;
   readonly path: string;
+  /** The keys whose possession the Gateway has proven for this very call. */
+  readonly proven: ProvenKey;
   /** About a call whose answer is open already. */
   readonly again?: boolean;
 }
@@ -19,6 +22,9 @@ export interface CallQuestion {
 export interface Injection {
   readonly headerName: string;
   readonly headerValue: string;
+  /** In place of a header: the query parameter and its value, not encoded; both empty otherwise. */
+  readonly queryName: string;
+  readonly queryValue: string;
   /** Empty unless the upstream asked for identity. */
   readonly identityMandate: string;
   /** 0 when unknown. */

@@ -46,8 +46,8 @@ export function assertNotRevoked(
 /** The presented mandate must be good at this resource; `invalid_token` or `token_revoked`. */
 export function acceptPresented(deps: VerifyDeps, question: CallQuestion, mandate: VerifiedMandate): void {
   const { issuer } = deps;
-  const { zoneId, resource } = question;
-  const refusal = refuseMandate(mandate.claims, { at: 'gateway', issuer, zoneId, resource });
+  const { zoneId, resource, proven } = question;
+  const refusal = refuseMandate(mandate.claims, { at: 'gateway', issuer, zoneId, resource, proven });
   if (refusal !== undefined) throw fail('invalid_token', { privateDetail: refusal });
   if (mandate.claims.exp * 1000 <= deps.clock.now()) throw fail('invalid_token', { privateDetail: 'expired' });
   assertNotRevoked(deps, mandate);

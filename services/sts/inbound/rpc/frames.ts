@@ -49,6 +49,10 @@ export function callQuestion(question: Question, mandate: string): CallQuestion 
     resource: question.resource,
     method: question.method,
     path: question.path,
+    proven: {
+      ...(question.provenJkt === '' ? {} : { jkt: question.provenJkt }),
+      ...(question.provenX5tS256 === '' ? {} : { x5tS256: question.provenX5tS256 }),
+    },
     again: question.again,
   };
 }
@@ -85,6 +89,8 @@ export function verdictFrame(id: bigint, verdict: CallVerdict): AuthorizeRespons
     injection: {
       headerName: injection.headerName,
       headerValue: injection.headerValue,
+      queryName: injection.queryName,
+      queryValue: injection.queryValue,
       identityMandate: injection.identityMandate,
       expiresAtMs: BigInt(Math.floor(injection.expiresAtMs)),
     },

@@ -6,6 +6,7 @@ import type { AnchorKindName } from '#mesh/mandate';
 import type { Clock } from '#mesh/time';
 import type { DelegationGraph } from '../../ports/delegation-graph.ts';
 import type { Directory } from '../../ports/directory.ts';
+import type { CurrentConnections } from '../postgres/connections-postgres.ts';
 import type { AtEpoch, ZoneReader } from '../postgres/zone-reader.ts';
 import { createFreshCache } from './fresh-cache.ts';
 import type { FreshCache, FreshCacheOptions } from './fresh-cache.ts';
@@ -28,6 +29,7 @@ export interface CachedDirectoryOptions {
 export interface CachedDirectory {
   readonly directory: Directory;
   readonly graph: DelegationGraph;
+  readonly connections: CurrentConnections;
   readonly drops: Drops;
   /** Entries held, by kind; for metrics. */
   sizes(): Readonly<Record<string, number>>;
@@ -57,6 +59,8 @@ const limits = {
   applications: 20_000,
   resources: 20_000,
   providers: 8000,
+  // Sealed tokens of some KiB, one for each user of each provider.
+  connections: 20_000,
   policies: 512,
   sessions: 100_000,
   edges: 100_000,
@@ -74,6 +78,11 @@ function keyOf(zoneId: string, id: string): string {
 function split(key: string): [string, string] {
   const at = key.indexOf(' ');
   return [key.slice(0, at), key.slice(at + 1)];
+}
+
+function splitConnection(key: string): [string, string, string] {
+  const [zoneId, rest] = split(key);
+  return [zoneId, ...split(rest)];
 }
 
 type Caches = ReturnType<typeof createCaches>;
@@ -99,6 +108,7 @@ function createCaches(options: CachedDirectoryOptions) {
     applications: make('applications', fresh.resources, async (key) => reader.application(...split(key))),
     resources: make('resources', fresh.resources, async (key) => reader.resource(...split(key))),
     providers: make('providers', fresh.resources, async (key) => reader.provider(...split(key))),
+    connections: make('connections', fresh.resources, async (key) => reader.connection(...splitConnection(key))),
     policies: make('policies', fresh.policy, async (zoneId) => ({ version: await reader.activePolicySet(zoneId) })),
     sessions: make('sessions', fresh.delegations, async (key) => reader.session(...split(key))),
     edges: make('edges', fresh.delegations, async (key) => reader.edge(...split(key))),
@@ -161,12 +171,17 @@ function createDrops(caches: Caches): Drops {
     caches.zones.drop(zoneId);
     caches.policies.drop(zoneId);
     // Everything read under a zone says that the zone lives.
-    for (const cache of [caches.applications, caches.resources, caches.providers]) cache.dropPrefix(keyOf(zoneId, ''));
+    const { applications, resources, providers, connections } = caches;
+    for (const cache of [applications, resources, providers, connections]) cache.dropPrefix(keyOf(zoneId, ''));
   }
   return {
     resourceChanged(zoneId, kind, id) {
       if (kind === 'application') caches.applications.drop(keyOf(zoneId, id));
-      else if (kind === 'provider') caches.providers.drop(keyOf(zoneId, id));
+      else if (kind === 'provider') {
+        caches.providers.drop(keyOf(zoneId, id));
+        // Told of when a connection of it is made or ended, too.
+        caches.connections.dropPrefix(keyOf(zoneId, `${id} `));
+      }
       // Resources are held by identifier and the event names the row; the zone's are read again, and no other's.
       else if (kind === 'resource') caches.resources.dropPrefix(keyOf(zoneId, ''));
       else zoneGone(zoneId);
@@ -184,7 +199,8 @@ function createDrops(caches: Caches): Drops {
       else if (kind === 'zone') zoneGone(zoneId);
     },
     allResources() {
-      for (const cache of [caches.zones, caches.applications, caches.resources, caches.providers]) cache.dropAll();
+      const { zones, applications, resources, providers, connections } = caches;
+      for (const cache of [zones, applications, resources, providers, connections]) cache.dropAll();
     },
     allPolicies: () => caches.policies.dropAll(),
     allDelegations() {
@@ -198,6 +214,10 @@ export function createCachedDirectory(options: CachedDirectoryOptions): CachedDi
   return {
     directory: createDirectory(caches),
     graph: createGraph(caches, options.clock),
+    connections: {
+      get: async (zoneId, providerId, subject) => caches.connections.get(keyOf(zoneId, keyOf(providerId, subject))),
+      drop: (zoneId, providerId, subject) => caches.connections.drop(keyOf(zoneId, keyOf(providerId, subject))),
+    },
     drops: createDrops(caches),
     sizes: () => Object.fromEntries(Object.entries(caches).map(([kind, cache]) => [kind, cache.size])),
   };

@@ -55,6 +55,7 @@ export interface Knowledge extends AsyncDisposable {
   readonly revocations: RevocationView;
   readonly directory: CachedDirectory['directory'];
   readonly graph: CachedDirectory['graph'];
+  readonly connections: CachedDirectory['connections'];
   readonly zoneKeys: CachedZoneKeys;
   readonly verifier: MandateVerifier;
   readonly drops: KnowledgeDrops;
@@ -128,6 +129,7 @@ export function createKnowledge(options: KnowledgeOptions): Knowledge {
     revocations,
     directory: memory.cached.directory,
     graph: memory.cached.graph,
+    connections: memory.cached.connections,
     zoneKeys: memory.zoneKeys,
     verifier: memory.verifier,
     drops: memory.drops,

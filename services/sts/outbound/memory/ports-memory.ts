@@ -23,6 +23,7 @@ import {
   createSingleUseMemory,
   createZoneKeysMemory,
 } from './minting-memory.ts';
+import { createProviderCredentialsMemory } from './provider-credentials-memory.ts';
 
 const startMs = Date.UTC(2026, 10, 1);
 /** Ids of a memory world: UUIDv7 in form, counted. */
@@ -129,7 +130,7 @@ export function createMemoryPorts(options: MemoryOptions = {}) {
       clock,
     }),
     mintLimiter: createMintLimiterMemory(options.mintLimit ?? 1000),
-    vault: { open: (envelope: Uint8Array) => envelope },
+    providerCredentials: createProviderCredentialsMemory(),
   };
   const place: Place = { world, zone, newId };
   return {

@@ -7,8 +7,10 @@ import type { ZoneTransaction } from '#mesh/postgres';
 import type { PathEdge } from '#mesh/authority';
 import type { ActorName } from '#mesh/mandate';
 import type { AgentSession } from '../../domain/agent-session.ts';
+import type { Connection } from '../../domain/connection.ts';
 import type { Application, Operation, Provider, Resource, Zone } from '../../domain/directory.ts';
 import type { PolicySetVersion } from '../../domain/policy-set.ts';
+import { selectConnection, toConnection } from './connection-rows.ts';
 import * as sql from './statements.ts';
 import type { ZoneShares } from './zone-shares.ts';
 
@@ -51,6 +53,8 @@ export interface ZoneReader {
   application(zoneId: string, id: string): Promise<Application | undefined>;
   resource(zoneId: string, identifier: string): Promise<Resource | undefined>;
   provider(zoneId: string, id: string): Promise<Provider | undefined>;
+  /** Live, sealed. */
+  connection(zoneId: string, providerId: string, subject: string): Promise<Connection | undefined>;
   activePolicySet(zoneId: string): Promise<PolicySetVersion | undefined>;
   session(zoneId: string, id: string): Promise<AtEpoch<AgentSession> | undefined>;
   edge(zoneId: string, id: string): Promise<AtEpoch<PathEdge> | undefined>;
@@ -223,6 +227,11 @@ export function createZoneReader(database: ZoneShares): ZoneReader {
         return row && toResource(row);
       }),
     provider: async (zoneId, id) => inZone(database, zoneId, async (tx) => readProvider(tx, id)),
+    connection: async (zoneId, providerId, subject) =>
+      inZone(database, zoneId, async (tx) => {
+        const row = await selectConnection(tx, { providerId, subject });
+        return row && toConnection(row);
+      }),
     activePolicySet: async (zoneId) =>
       inZone(database, zoneId, async (tx) => {
         const row = await sql.selectActivePolicySet(tx);
