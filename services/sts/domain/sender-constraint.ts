@@ -20,6 +20,23 @@ export type BindingVerdict =
   /** The application's mandates must be bound, and nothing was proven to bind them to. */
   | { readonly kind: 'proof_required' };
 
+/**
+ * The binding of a session's mandate: to the child's own key where the parent names it, else as the parent's own mandate is
+ * bound. Nothing turns a bound chain into a bearer, and an application that must be bound gets nothing that is not.
+ */
+export function sessionBindingOf(question: {
+  readonly senderConstraint: string;
+  /** `cnf` of the mandate that asks, proven already. */
+  readonly callerConfirmation: ConfirmationClaim | undefined;
+  /** The thumbprint the caller names for the session's key. */
+  readonly childJkt: string | undefined;
+}): Exclude<BindingVerdict, { kind: 'subject_unproven' }> {
+  const { senderConstraint, callerConfirmation, childJkt } = question;
+  const confirmation = childJkt === undefined ? callerConfirmation : { jkt: childJkt };
+  const mayBeBearer = senderConstraint === 'off' || senderConstraint === 'allowed';
+  return confirmation === undefined && !mayBeBearer ? { kind: 'proof_required' } : { kind: 'decided', confirmation };
+}
+
 /** A proof the client made on purpose counts before the certificate that its connection happens to carry. */
 function confirmationOf({ jkt, x5tS256 }: ProvenKey): ConfirmationClaim | undefined {
   if (jkt !== undefined) return { jkt };

@@ -2,45 +2,24 @@
 // verified here: the Coordinator's word alone mints nothing.
 import { asFailure, fail } from '#mesh/failure';
 import type { Failure, JsonValue } from '#mesh/failure';
-import type { Clock } from '#mesh/time';
-import type { MandateClaims, VerifiedMandate } from '#mesh/mandate';
-import type { AgentSession } from '../domain/agent-session.ts';
-import { lifecycleScope, refuseMandate, scopesOf } from '../domain/audience.ts';
+import { lifecycleScope, scopesOf } from '../domain/audience.ts';
 import { lifecycleResource } from '../domain/decision-input.ts';
 import type { DecidedResource } from '../domain/decision-input.ts';
-import { isLive } from '../domain/directory.ts';
-import type { Application, Zone } from '../domain/directory.ts';
 import { lifetimeOf } from '../domain/lifetime.ts';
 import { mandateClaims } from '../domain/mandate.ts';
 import { meetAll, narrow } from '../domain/narrowing.ts';
-import type { DelegationGraph } from '../ports/delegation-graph.ts';
-import type { Directory } from '../ports/directory.ts';
 import type { Evidence } from '../ports/evidence.ts';
-import type { MandateReader } from '../ports/mandate-issuing.ts';
-import { bindAuthority, bindingAnchors } from './authority-above.ts';
-import type { BoundAuthority } from './authority-above.ts';
+import { bindingAnchors } from './authority-above.ts';
 import { decideByPolicy, refusalOf } from './decide-by-policy.ts';
 import type { DecideDeps } from './decide-by-policy.ts';
 import { decisionEvent } from './evidence.ts';
-import type { Asked } from './evidence.ts';
 import { overallFailure } from './exchange-token/decide.ts';
 import type { Decided } from './exchange-token/decide.ts';
 import { requireSigningKey, signNow } from './exchange-token/mint.ts';
 import { disjointFailure, narrowingFailure } from './exchange-token/resolve-resources.ts';
 import type { Minted, SignDeps } from './exchange-token/mint.ts';
-
-export interface SessionMintRequest {
-  readonly asked: Asked;
-  readonly bearer: string;
-  readonly zoneId: string;
-  readonly agentSessionId: string;
-  readonly delegationEdgeId: string | undefined;
-  /** Empty asks for all that is allowed. */
-  readonly scopes: readonly string[];
-  readonly resources: readonly string[];
-  readonly ttlSeconds: number | undefined;
-  readonly minDelegationEpoch: number;
-}
+import { knowSession } from './session-caller.ts';
+import type { KnownSession, SessionCallerDeps, SessionMintRequest } from './session-caller.ts';
 
 export interface SessionGrant {
   readonly mandate: string;
@@ -50,70 +29,14 @@ export interface SessionGrant {
   readonly jti: string;
 }
 
+export type { SessionMintRequest } from './session-caller.ts';
+
 export type SessionMintDeps = DecideDeps &
-  SignDeps & {
-    readonly issuer: string;
+  SignDeps &
+  SessionCallerDeps & {
     readonly newId: () => string;
-    readonly clock: Pick<Clock, 'now'>;
-    readonly directory: Directory;
-    readonly delegationGraph: DelegationGraph;
-    readonly mandateReader: MandateReader;
     readonly evidence: Evidence;
   };
-
-/** Who asks, for which session, under what. */
-interface Known {
-  readonly caller: VerifiedMandate;
-  readonly zone: Zone;
-  readonly application: Application;
-  readonly session: AgentSession;
-  readonly bound: BoundAuthority;
-  readonly nowMs: number;
-  readonly since: number;
-}
-
-async function verifyCaller(deps: SessionMintDeps, request: SessionMintRequest): Promise<VerifiedMandate> {
-  const caller = await deps.mandateReader.verify(request.bearer);
-  const refusal = refuseMandate(caller.claims, { at: 'coordinator', issuer: deps.issuer, zoneId: request.zoneId });
-  if (refusal !== undefined) {
-    throw fail(refusal === 'wrong_scope' ? 'insufficient_scope' : 'invalid_token', { privateDetail: refusal });
-  }
-  const anchors = deps.mandateReader.anchorsOf(caller);
-  if (deps.revocations.refuses(request.zoneId, caller.claims.rev, anchors)) throw fail('token_revoked');
-  return caller;
-}
-
-/** The caller is the session's parent, or, for a root session, its application outside any session; never itself. */
-function mayMintFor(claims: MandateClaims, session: AgentSession): boolean {
-  return claims.client_id === session.applicationId && claims.agent_session_id === session.parentId;
-}
-
-async function know(deps: SessionMintDeps, request: SessionMintRequest): Promise<Known> {
-  deps.revocations.assertUsable();
-  const since = deps.revocations.applied();
-  const caller = await verifyCaller(deps, request);
-  const nowMs = deps.clock.now();
-  const [zone, application] = await Promise.all([
-    deps.directory.zone(request.zoneId),
-    deps.directory.application(request.zoneId, caller.claims.client_id),
-  ]);
-  if (!zone || !application || !isLive(application, nowMs))
-    throw fail('invalid_token', { privateDetail: 'unknown_client' });
-  const bound = await bindAuthority(deps, {
-    zoneId: request.zoneId,
-    applicationId: application.id,
-    agentSessionId: request.agentSessionId,
-    delegationEdgeId: request.delegationEdgeId,
-    nowMs,
-    minEpoch: request.minDelegationEpoch,
-    holdingBoundsPath: true,
-    refusal: request.delegationEdgeId === undefined ? 'session_not_live' : 'delegation_not_active',
-  });
-  const { session } = bound;
-  if (!session) throw fail('session_not_live');
-  if (!mayMintFor(caller.claims, session)) throw fail('permission_denied', { privateDetail: 'not_the_parent' });
-  return { caller, zone, application, session, bound, nowMs, since };
-}
 
 interface Wanted {
   readonly resource: DecidedResource;
@@ -122,7 +45,11 @@ interface Wanted {
   readonly failure?: Failure;
 }
 
-async function narrowed(deps: SessionMintDeps, request: SessionMintRequest, known: Known): Promise<readonly Wanted[]> {
+async function narrowed(
+  deps: SessionMintDeps,
+  request: SessionMintRequest,
+  known: KnownSession,
+): Promise<readonly Wanted[]> {
   const { claims } = known.caller;
   const above = meetAll([{ scopes: scopesOf(claims), resources: claims.target ?? [] }, ...known.bound.bounds]);
   const identifiers = request.resources.length > 0 ? request.resources : (above.resources ?? []);
@@ -148,7 +75,7 @@ async function narrowed(deps: SessionMintDeps, request: SessionMintRequest, know
   return wanted;
 }
 
-async function decideOne(deps: SessionMintDeps, known: Known, wanted: Wanted): Promise<Decided> {
+async function decideOne(deps: SessionMintDeps, known: KnownSession, wanted: Wanted): Promise<Decided> {
   const { resource, scopes, lifecycle, failure } = wanted;
   const { identifier } = resource;
   if (failure) return { identifier, scopes, lifecycle, failure, policy: undefined };
@@ -169,7 +96,7 @@ async function decideOne(deps: SessionMintDeps, known: Known, wanted: Wanted): P
 async function sign(
   deps: SessionMintDeps,
   request: SessionMintRequest,
-  about: { known: Known; granted: readonly Decided[] },
+  about: { known: KnownSession; granted: readonly Decided[] },
 ): Promise<Minted> {
   const { known, granted } = about;
   const { claims } = known.caller;
@@ -195,14 +122,14 @@ async function sign(
     issuedAt: life.issuedAt,
     expiresAt: life.expiresAt,
     binding: known.bound,
-    confirmation: undefined,
+    confirmation: known.confirmation,
     inherited: claims,
   });
   const anchors = [...deps.mandateReader.anchorsOf(known.caller), ...bindingAnchors(known.bound)];
   return signNow(deps, key, { claims: unsigned, anchors, since: known.since });
 }
 
-function facts(request: SessionMintRequest, known: Known | undefined): Record<string, JsonValue | undefined> {
+function facts(request: SessionMintRequest, known: KnownSession | undefined): Record<string, JsonValue | undefined> {
   const claims = known?.caller.claims;
   return {
     use: 'session',
@@ -219,7 +146,7 @@ function facts(request: SessionMintRequest, known: Known | undefined): Record<st
 async function recordDecisions(
   deps: SessionMintDeps,
   request: SessionMintRequest,
-  outcome: { known: Known; decided: readonly Decided[]; minted: Minted | undefined },
+  outcome: { known: KnownSession; decided: readonly Decided[]; minted: Minted | undefined },
 ): Promise<void> {
   const { known, decided, minted } = outcome;
   const events = decided.map(({ identifier, scopes, policy, failure }) =>
@@ -236,6 +163,7 @@ async function recordDecisions(
         scopes: failure ? undefined : [...scopes],
         jti: failure ? undefined : minted?.claims.jti,
         sid: minted?.claims.sid,
+        cnf: minted?.claims.cnf && { ...minted.claims.cnf },
       },
     }),
   );
@@ -245,7 +173,7 @@ async function recordDecisions(
 async function run(
   deps: SessionMintDeps,
   request: SessionMintRequest,
-  known: Known,
+  known: KnownSession,
 ): Promise<{ minted?: Minted; decided: readonly Decided[] }> {
   const wanted = await narrowed(deps, request, known);
   if (wanted.length === 0) throw fail('invalid_scope', { privateDetail: 'nothing_to_grant' });
@@ -257,10 +185,10 @@ async function run(
 
 /** Mints, or throws the failure to answer with; every outcome is recorded first. */
 export async function mintSession(deps: SessionMintDeps, request: SessionMintRequest): Promise<SessionGrant> {
-  let known: Known | undefined;
+  let known: KnownSession | undefined;
   let outcome: { minted?: Minted; decided: readonly Decided[] };
   try {
-    known = await know(deps, request);
+    known = await knowSession(deps, request);
     outcome = await run(deps, request, known);
   } catch (error) {
     const failure = asFailure(error);

@@ -3,7 +3,7 @@
 import type { ProvenKey } from '#mesh/authority';
 import { fail } from '#mesh/failure';
 import type { ConfirmationClaim } from '#mesh/mandate';
-import { bindingOf } from '../domain/sender-constraint.ts';
+import { bindingOf, sessionBindingOf } from '../domain/sender-constraint.ts';
 import type { BindingQuestion } from '../domain/sender-constraint.ts';
 import type { ProofChecker } from '../ports/proof-checker.ts';
 import type { SingleUse } from '../ports/single-use.ts';
@@ -73,4 +73,35 @@ export function requireBinding(question: BindingQuestion): ConfirmationClaim | u
         privateDetail: 'proof_required',
       });
   }
+}
+
+/** A bearer as the Coordinator has taken it, with what came with it. */
+export interface PassedOnProof {
+  readonly bearer: string;
+  /** The DPoP header; undefined when the bearer came without one. */
+  readonly dpop: string | undefined;
+  /** The path the proof was made for, below the Coordinator's outside address. */
+  readonly path: string;
+  /** `x5t#S256` of the certificate of the caller's connection. */
+  readonly certificateThumbprint: string | undefined;
+}
+
+/**
+ * The keys that the caller of the Coordinator proved, checked here again. Its `jti` was spent there, where it was shown.
+ * Throws `dpop_proof_rejected` or `dpop_nonce_required`.
+ */
+export function provePassedOn(deps: Pick<PossessionDeps, 'proofChecker'>, passedOn: PassedOnProof): ProvenKey {
+  const { bearer: accessToken, dpop, path, certificateThumbprint } = passedOn;
+  const byCertificate = certificateThumbprint === undefined ? {} : { x5tS256: certificateThumbprint };
+  if (dpop === undefined) return byCertificate;
+  const question = { dpop, method: 'POST', at: 'coordinator', path, accessToken, requireNonce: false } as const;
+  return { ...byCertificate, jkt: deps.proofChecker.check(question).jkt };
+}
+
+/** `cnf` of a session's mandate. Throws `invalid_request` when it may only be bound and no key is named. */
+export function requireSessionBinding(question: Parameters<typeof sessionBindingOf>[0]): ConfirmationClaim | undefined {
+  const verdict = sessionBindingOf(question);
+  if (verdict.kind === 'decided') return verdict.confirmation;
+  const rule = 'required: this application may only receive mandates that are bound to a key';
+  throw fail('invalid_request', { fields: [{ path: 'dpop_jkt', rule }], privateDetail: 'proof_required' });
 }

@@ -37,6 +37,7 @@ async function setUp(options: MemoryOptions = {}) {
       resource: 'a',
       method: 'GET',
       path: '/x',
+      proven: {},
       ...more,
     });
   return { ...memory, application, ask };

@@ -45,6 +45,10 @@ const maxSecretBytes = 64 * 1024;
 const maxPolicies = 256;
 const maxPolicyBytes = 256 * 1024;
 const maxParamsBytes = 256 * 1024;
+const maxProof = 8192;
+const maxPath = 8192;
+/** SHA-256 in base64url (RFC 7638 §3, RFC 8705 §3.1). */
+const thumbprint = { min: 43, max: 43, pattern: /^[A-Za-z0-9_-]+$/, rule: 'a SHA-256 thumbprint in base64url' };
 const columnName = { max: 128, pattern: /^[a-z][a-z0-9_.]*$/, rule: 'a name of lower-case words' };
 
 function scopesOf(fields: FieldReader, values: readonly string[]): string[] {
@@ -73,6 +77,12 @@ function parseSessionMint(request: MintSessionRequest): Omit<SessionMintRequest,
       min: 0,
       max: Number.MAX_SAFE_INTEGER,
     }),
+    passedOn: {
+      dpop: fields.optionalText('bearer_dpop_proof', request.bearerDpopProof, { max: maxProof }),
+      path: fields.text('bearer_dpop_path', request.bearerDpopPath, { min: 0, max: maxPath }),
+      certificateThumbprint: fields.optionalText('bearer_x5t_s256', request.bearerX5tS256, thumbprint),
+    },
+    childJkt: fields.optionalText('dpop_jkt', request.dpopJkt, thumbprint),
   }));
 }
 
