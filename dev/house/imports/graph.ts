@@ -4,11 +4,7 @@ import type { IForbiddenRuleType } from 'dependency-cruiser';
 import { ban, declaration, testFile } from './rule.ts';
 
 /** Where reading begins: what starts a process or a thread, and the door of each mesh library. */
-const entries = [
-  '^services/[^/]+/main\\.ts$',
-  '^services/[^/]+/outbound/.+-worker\\.ts$',
-  '^mesh/[^/]+/index\\.ts$',
-];
+const entries = ['^services/[^/]+/main\\.ts$', '^services/[^/]+/outbound/.+-worker\\.ts$', '^mesh/[^/]+/index\\.ts$'];
 
 export const graph: readonly IForbiddenRuleType[] = [
   ban({
