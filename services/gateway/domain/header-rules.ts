@@ -1,5 +1,6 @@
 // Decides which headers cross the Gateway in either direction. Headers are taken raw (name, value, name, value…) and in
 // order, because a map would already have chosen between repeated ones.
+import type { QueryCredential } from './query-credential.ts';
 
 /** A header list as Node and undici take it: name, value, name, value… */
 export type RawHeaders = readonly string[];
@@ -25,6 +26,8 @@ export interface Credential {
   readonly headerValue: string;
   /** Empty, or the mandate for X-Caracal-Identity. */
   readonly identityMandate: string;
+  /** In place of the header. */
+  readonly query?: QueryCredential | undefined;
 }
 
 export type HeadersVerdict =

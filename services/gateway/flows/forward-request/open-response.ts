@@ -2,6 +2,7 @@
 // what can be cut: by an anchor, by time, by a decision that no longer holds, by a process that may no longer serve.
 import { catalogue, fail, type Failure, type FailureReason } from '#mesh/failure';
 import { responseHeaders, responseTrailers, type RawHeaders } from '../../domain/header-rules.ts';
+import { withQueryCredential } from '../../domain/query-credential.ts';
 import { upstreamTarget, type Upstream } from '../../domain/upstream-url.ts';
 import type { Allowed } from '../../ports/authorizer.ts';
 import type { UpstreamCall, UpstreamEvents, UpstreamFault } from '../../ports/upstream-client.ts';
@@ -61,7 +62,8 @@ export interface Ready {
 }
 
 function secretsOf({ credential }: Allowed): readonly string[] {
-  return [credential.headerValue, credential.identityMandate];
+  const { headerValue, identityMandate, query } = credential;
+  return [headerValue, identityMandate, ...(query ? [query.value, encodeURIComponent(query.value)] : [])];
 }
 
 export class OpenResponse implements UpstreamEvents {
@@ -109,11 +111,13 @@ export class OpenResponse implements UpstreamEvents {
     sink.onDrain(() => this.#resume());
     if (exchange.gone) return this.cut('caller_gone');
     const target = route?.target ?? { path: '/', query: '' };
+    const { query: credential } = ready.verdict.credential;
+    const query = credential ? withQueryCredential(target.query, credential) : target.query;
     const sent = this.#deps.upstreams.send(
       {
         zoneId: ready.bearer.mandate.claims.zone_id,
         upstream: ready.upstream,
-        target: upstreamTarget(ready.upstream, target.path, target.query),
+        target: upstreamTarget(ready.upstream, target.path, query),
         method: call.method,
         headers: exchange.outgoing,
         body: call.openBody(this.#deps.limits.maxRequestBytes),

@@ -94,6 +94,7 @@ function allowed(message: AllowedMessage): Answer {
         headerName: injection?.headerName ?? '',
         headerValue: injection?.headerValue ?? '',
         identityMandate: injection?.identityMandate ?? '',
+        query: injection?.queryName ? { name: injection.queryName, value: injection.queryValue } : undefined,
       },
       credentialExpiresAtMs: Number(injection?.expiresAtMs ?? 0n) || undefined,
       upstreamUrl: message.upstreamUrl,
