@@ -14,7 +14,7 @@ import { createRefusalSampler, createTrail } from '#mesh/trail';
 import type { Trail } from '#mesh/trail';
 import type { StsConfig } from './config.ts';
 import { authorizeCall, refuseCall } from './flows/authorize-call/authorize-call.ts';
-import { policySetStatus, validatePolicySet } from './flows/check-policy-set.ts';
+import { bindPolicyFlows } from './flows/bind-policy.ts';
 import { exchangeToken } from './flows/exchange-token/exchange-token.ts';
 import { makeZoneKey, sealSecret } from './flows/keep-secrets.ts';
 import { mintSession } from './flows/mint-session.ts';
@@ -37,6 +37,7 @@ import type { OpenEgress } from './outbound/egress/open-egress.ts';
 import { openPolicyEngine } from './outbound/opa/open-policy-engine.ts';
 import type { OpenPolicyEngine } from './outbound/opa/open-policy-engine.ts';
 import { openProviderCredentials } from './outbound/providers/open-provider-credentials.ts';
+import { openHolds } from './outbound/postgres/open-holds.ts';
 import { createPointLeadership } from './outbound/postgres/point-leadership-postgres.ts';
 import { openRevocationDatabase } from './outbound/postgres/revocation-database.ts';
 import { readWatermarks } from './outbound/postgres/watermarks.ts';
@@ -143,11 +144,13 @@ function bindPorts({ config, foundation, own }: Base, parts: Parts) {
     mandateReader: createMandateReader(knowledge.verifier),
     mandateSigner: createMandateSigner(),
     policyEngine: parts.policy.engine,
+    policyTrials: parts.policy.trials,
     egress: parts.out.egress,
     ...openProviderCredentials({
       ...{ shares: parts.shares, memory: knowledge.connections, egress: parts.out.egress, vault, evidence: trail },
       ...{ clock, newId, capSeconds: config.providers.maxGrantTtlSeconds, metrics: own },
     }),
+    ...openHolds({ database: foundation.database, shares: parts.shares, clock, newId }),
     evidence: trail,
     refusalSampler: createRefusalSampler({ clock }),
     sessionRecords: createSessionRecordsPostgres(parts.shares),
@@ -186,9 +189,8 @@ function rpcDeps({ config, foundation: { clock }, own }: Base, ports: Ports, hea
       mintSession: async (request) => counted(own, 'sessionMints', async () => mintSession(ports, request)),
       makeZoneKey: (keyId) => makeZoneKey(ports, keyId),
       sealSecret: (secret, location) => sealSecret(ports, secret, location),
-      validatePolicySet: async (candidate) => validatePolicySet(ports, candidate),
-      policySetStatus: async (zoneId) => policySetStatus(ports, zoneId),
     },
+    policy: bindPolicyFlows(ports),
     authorize: {
       authorizeCall: async (question) => {
         const startedAt = performance.now();
@@ -240,6 +242,7 @@ async function openSurface(base: Base, ports: Ports, about: { health: Health; tr
         exchangeToken: async (request) => counted(own, 'exchanges', async () => exchangeToken(ports, request)),
         proofNonce: () => ports.proofChecker.nonce(),
       });
+      await addStepUpRoutes(app, { ...bindStepUp(ports), onDrain: (listener) => health.onDrain(listener) });
       addPublishedRoutes(app, {
         zoneJwks: async (zoneId, wantedKid) => zoneJwks(ports, zoneId, wantedKid),
         issuerMetadata: () => issuerMetadata(ports),

@@ -4,6 +4,8 @@ import { StsService } from '#gen/caracal/sts/v1/sts_pb';
 import { callFactsOf, callerOf } from '#mesh/rpc';
 import { serveAuthorize } from './authorize-stream.ts';
 import type { AuthorizeStreamDeps } from './authorize-stream.ts';
+import { policyHandlers } from './policy-calls.ts';
+import type { PolicyFlows } from './policy-calls.ts';
 import { noPeer, unaryHandlers } from './unary.ts';
 import type { UnaryFlows } from './unary.ts';
 
@@ -13,6 +15,7 @@ const exporterBytes = 32;
 
 export interface StsServiceDeps {
   readonly unary: UnaryFlows;
+  readonly policy: PolicyFlows;
   readonly authorize: AuthorizeStreamDeps;
   readonly onStream: (opened: boolean) => void;
 }
@@ -21,6 +24,7 @@ export interface StsServiceDeps {
 export function addStsService(router: ConnectRouter, deps: StsServiceDeps): void {
   router.service(StsService, {
     ...unaryHandlers(deps.unary),
+    ...policyHandlers(deps.policy),
     async *authorize(requests, context) {
       const caller = callerOf(context);
       if (caller.kind !== 'peer') noPeer();

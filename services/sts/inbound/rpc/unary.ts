@@ -1,13 +1,11 @@
 // The unary calls of the STS: each parsed field by field, handed to its flow, and answered in the contract's words.
 import type { ServiceImpl } from '@connectrpc/connect';
-import type { MintSessionRequest, StsService, ValidatePolicyRequest } from '#gen/caracal/sts/v1/sts_pb';
+import type { MintSessionRequest, StsService } from '#gen/caracal/sts/v1/sts_pb';
 import { isScopeToken, maxScopeLength, maxScopes } from '#mesh/authority';
 import { fail } from '#mesh/failure';
-import type { JsonObject } from '#mesh/failure';
-import type { AgentSessionId, EdgeId, KeyId, PolicyVersionId, ZoneId } from '#mesh/ids';
+import type { AgentSessionId, EdgeId, KeyId, ZoneId } from '#mesh/ids';
 import { callFactsOf, parseFields } from '#mesh/rpc';
 import type { FieldReader } from '#mesh/rpc';
-import type { PolicySetCandidate, PolicySetStatus } from '../../flows/check-policy-set.ts';
 import type { MadeZoneKey } from '../../flows/keep-secrets.ts';
 import type { SessionGrant, SessionMintRequest } from '../../flows/mint-session.ts';
 
@@ -19,22 +17,9 @@ export interface UnaryFlows {
     secret: Uint8Array,
     location: { readonly table: string; readonly column: string; readonly rowId: string },
   ) => Uint8Array;
-  readonly validatePolicySet: (candidate: PolicySetCandidate) => Promise<readonly PolicyProblemFound[]>;
-  readonly policySetStatus: (zoneId: string) => Promise<PolicySetStatus>;
 }
 
-export interface PolicyProblemFound {
-  readonly policyVersionId: string;
-  readonly line: number;
-  readonly column: number;
-  readonly code: string;
-  readonly message: string;
-}
-
-type Unary = Pick<
-  ServiceImpl<typeof StsService>,
-  'mintSession' | 'makeZoneKey' | 'sealSecret' | 'validatePolicy' | 'policyStatus'
->;
+type Unary = Pick<ServiceImpl<typeof StsService>, 'mintSession' | 'makeZoneKey' | 'sealSecret'>;
 
 /** Bounds of the contract's comments (sts.proto). */
 const maxBearer = 8192;
@@ -42,9 +27,6 @@ const maxResources = 64;
 const maxResourceLength = 512;
 const maxTtlSeconds = 86_400;
 const maxSecretBytes = 64 * 1024;
-const maxPolicies = 256;
-const maxPolicyBytes = 256 * 1024;
-const maxParamsBytes = 256 * 1024;
 const maxProof = 8192;
 const maxPath = 8192;
 /** SHA-256 in base64url (RFC 7638 §3, RFC 8705 §3.1). */
@@ -86,23 +68,6 @@ function parseSessionMint(request: MintSessionRequest): Omit<SessionMintRequest,
   }));
 }
 
-function parseCandidate(request: ValidatePolicyRequest): PolicySetCandidate {
-  const noParams: JsonObject = {};
-  return parseFields((fields) => ({
-    zoneId: fields.id<ZoneId>('zone_id', request.zoneId),
-    policies: fields.list('policies', request.policies, {
-      min: 1,
-      max: maxPolicies,
-      each: (path, policy) => ({
-        policyVersionId: fields.id<PolicyVersionId>(`${path}.policy_version_id`, policy.policyVersionId),
-        name: fields.text(`${path}.name`, policy.name, { max: 256 }),
-        content: fields.text(`${path}.content`, policy.content, { max: maxPolicyBytes }),
-      }),
-    }),
-    params: fields.jsonObject('params_json', request.paramsJson, { maxBytes: maxParamsBytes }) ?? noParams,
-  }));
-}
-
 /** Answers the unary calls. */
 export function unaryHandlers(flows: UnaryFlows): Unary {
   return {
@@ -132,17 +97,6 @@ export function unaryHandlers(flows: UnaryFlows): Unary {
         secret: fields.bytes('secret', request.secret, { min: 1, max: maxSecretBytes }),
       }));
       return { envelope: new Uint8Array(flows.sealSecret(parsed.secret, parsed)) };
-    },
-
-    async validatePolicy(request) {
-      const problems = await flows.validatePolicySet(parseCandidate(request));
-      return { problems: problems.map((problem) => ({ ...problem })) };
-    },
-
-    async policyStatus(request) {
-      const { zoneId } = parseFields((fields) => ({ zoneId: fields.id<ZoneId>('zone_id', request.zoneId) }));
-      const status = await flows.policySetStatus(zoneId);
-      return { policySetVersionId: status.versionId, policyDigest: status.digest, loaded: status.loaded };
     },
   };
 }
