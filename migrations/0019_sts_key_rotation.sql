@@ -41,16 +41,16 @@ CREATE VIEW sts_pub.zone_keys WITH (security_barrier) AS
 REVOKE ALL ON sts_pub.zone_keys FROM PUBLIC;
 GRANT SELECT ON sts_pub.zone_keys TO caracal_api;
 
-CREATE FUNCTION sts.announce_zone_keys(p_zone text, p_cause text) RETURNS void
+-- Tells every cache that the zone's keys changed; the number is what a replica has applied when it knows.
+CREATE FUNCTION sts.announce_zone_keys(p_zone text, p_cause text, OUT o_incarnation text, OUT o_number bigint)
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-  v_number bigint;
 BEGIN
-  UPDATE sts.stream_heads AS h SET head = h.head + 1 WHERE h.stream = 'caracal.keys.invalidate' RETURNING h.head INTO v_number;
+  UPDATE sts.stream_heads AS h SET head = h.head + 1 WHERE h.stream = 'caracal.keys.invalidate'
+  RETURNING h.incarnation, h.head INTO o_incarnation, o_number;
   INSERT INTO sts.outbox (id, zone_id, stream, order_key, dedupe_key, number, payload)
-  VALUES (caracal.new_row_id(), p_zone, 'caracal.keys.invalidate', p_zone, 'key:' || p_cause, v_number,
+  VALUES (caracal.new_row_id(), p_zone, 'caracal.keys.invalidate', p_zone, 'key:' || p_cause, o_number,
           jsonb_build_object('zoneId', p_zone));
 END
 $$;
@@ -74,9 +74,10 @@ REVOKE ALL ON FUNCTION sts_pub.lock_zone_keys(text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION sts_pub.lock_zone_keys(text) TO caracal_api;
 
 -- Publishes a key that signs from p_lead_seconds on. The newest key signs until then and verifies for 3,660 s more: the longest
--- mandate (3,600 s) and the leeway of other people's clocks (60 s).
+-- mandate (3,600 s) and the leeway of other people's clocks (60 s). Returns the position of caracal.keys.invalidate.
 CREATE FUNCTION sts_pub.rotate_zone_key(
-  p_zone text, p_kid text, p_public_jwk jsonb, p_envelope bytea, p_lead_seconds int, p_reason text) RETURNS void
+  p_zone text, p_kid text, p_public_jwk jsonb, p_envelope bytea, p_lead_seconds int, p_reason text)
+RETURNS TABLE (incarnation text, number bigint)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -104,16 +105,16 @@ BEGIN
   PERFORM sts.write_evidence(p_zone, 'key.rotated', jsonb_build_object(
     'kid', p_kid, 'version', v_newest + 1, 'signs_from', v_from, 'previous_kid', v_before.id,
     'previous_retires_at', v_from + interval '3660 seconds', 'reason', p_reason, 'retire_previous', false));
-  PERFORM sts.announce_zone_keys(p_zone, p_kid);
+  RETURN QUERY SELECT a.o_incarnation, a.o_number FROM sts.announce_zone_keys(p_zone, p_kid) AS a;
 END
 $$;
 REVOKE ALL ON FUNCTION sts_pub.rotate_zone_key(text, text, jsonb, bytea, int, text) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION sts_pub.rotate_zone_key(text, text, jsonb, bytea, int, text) TO caracal_api;
 
 -- A new key signs at once; every other one is retired, its private part erased, and all it ever signed refused. Returns the
--- number of the last anchor. Call it last.
+-- position of caracal.keys.invalidate, the number of the last anchor, and the keys retired. Call it last.
 CREATE FUNCTION sts_pub.replace_zone_keys(p_zone text, p_kid text, p_public_jwk jsonb, p_envelope bytea, p_reason text)
-RETURNS bigint
+RETURNS TABLE (incarnation text, number bigint, revocation bigint, retired text[])
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -144,11 +145,13 @@ BEGIN
   PERFORM sts.write_evidence(p_zone, 'key.rotated', jsonb_build_object(
     'kid', p_kid, 'version', v_newest + 1, 'signs_from', v_now, 'reason', p_reason, 'retire_previous', true,
     'retired', to_jsonb(v_kids)));
-  PERFORM sts.announce_zone_keys(p_zone, p_kid);
-  RETURN sts_pub.revoke(
+  SELECT a.o_incarnation, a.o_number INTO incarnation, number FROM sts.announce_zone_keys(p_zone, p_kid) AS a;
+  revocation := sts_pub.revoke(
     p_zone,
     (SELECT jsonb_agg(jsonb_build_object('kind', 'zone_key', 'anchor', kid)) FROM unnest(v_kids) AS kid),
     p_reason);
+  retired := v_kids;
+  RETURN NEXT;
 END
 $$;
 REVOKE ALL ON FUNCTION sts_pub.replace_zone_keys(text, text, jsonb, bytea, text) FROM PUBLIC;

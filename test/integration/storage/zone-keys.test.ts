@@ -8,8 +8,8 @@ import { fillZone, type ZoneRows } from './zone-rows.ts';
 
 const jwk = JSON.stringify({ kty: 'EC', crv: 'P-256', x: 'x', y: 'y' });
 const envelope = Buffer.from('sealed private part');
-const rotate = 'SELECT sts_pub.rotate_zone_key($1, $2, $3, $4, $5, $6)';
-const replace = 'SELECT sts_pub.replace_zone_keys($1, $2, $3, $4, $5) AS number';
+const rotate = 'SELECT * FROM sts_pub.rotate_zone_key($1, $2, $3, $4, $5, $6)';
+const replace = 'SELECT * FROM sts_pub.replace_zone_keys($1, $2, $3, $4, $5)';
 const invalidParameter = '22023';
 const inUse = '55006';
 
@@ -47,7 +47,7 @@ describe.each(testPostgresServers())('zone keys on Postgres $name', (server) => 
   const replaceIn = async (rows: ZoneRows): Promise<{ kid: string; number: number }> => {
     const kid = newId();
     const [row] = await api.run(rows.zone, [replace, rows.zone, kid, jwk, envelope, 'leaked']);
-    return { kid, number: Number(row?.['number']) };
+    return { kid, number: Number(row?.['revocation']) };
   };
   const eventsOf = (zone: string, type: string) =>
     administrator.run(undefined, [
