@@ -128,6 +128,7 @@ function ownSettings(service: ServiceName, stack: Stack): Environment {
       };
     case 'api':
       return {
+        ...issuer,
         ADMIN_TOKEN: secrets.adminToken,
         STS_URL: peerUrl(ports.sts),
         AUDIT_URL: peerUrl(ports.audit),

@@ -44,6 +44,10 @@ const peers = defineSettings({
     sentence: 'Where the Coordinator answers its peers.',
     required: true,
   }),
+  issuerUrl: setting.url({
+    name: 'ISSUER_URL',
+    sentence: 'Address of the STS as clients use it; no subject issuer may have it.',
+  }),
 });
 
 export const table = defineSettings({

@@ -92,6 +92,11 @@ function apiDeps(config: ApiConfig, { database, clock }: Foundation, opened: Asy
     sessions: createAgentSessions(peer('coordinator', config.peers.coordinatorUrl)),
     barrier: createRevocationBarrier(database, clock),
     newId,
+    subjectIssuerRules: {
+      ownIssuer: config.peers.issuerUrl,
+      // Only there can a provider of users be a process of the same machine.
+      plainLoopback: config.mode.mode === 'dev',
+    },
     random: (bytes) => randomBytes(bytes),
     isPublicKey,
     hashSecret: createSecretHasher(),

@@ -3,9 +3,11 @@ import type { Patch } from '../ports/collection.ts';
 import type { ControlReads } from '../ports/control-store.ts';
 import type { ApiDeps } from '../ports/deps.ts';
 import type { Application } from '../domain/application.ts';
+import type { Grant } from '../domain/grant.ts';
 import type { IfMatch } from '../domain/entity-tag.ts';
 import type { PolicySet } from '../domain/policy.ts';
 import type { Resource } from '../domain/resource.ts';
+import type { SubjectIssuer } from '../domain/subject-issuer.ts';
 import type { Zone } from '../domain/zone.ts';
 import type { AdminCall, PageQuery, ZoneCall } from './admin-call.ts';
 import { type CreateAdminToken, createAdminToken } from './admin-tokens/create.ts';
@@ -16,6 +18,9 @@ import { type CreateApplication, createApplication } from './applications/create
 import { rotateSecret } from './applications/rotate-secret.ts';
 import { updateApplication } from './applications/update.ts';
 import { readRequest, searchLedger, verifyLedger } from './audit/read.ts';
+import { archiveGrant } from './grants/archive.ts';
+import { type CreateGrant, createGrant } from './grants/create.ts';
+import { updateGrant } from './grants/update.ts';
 import { addPolicyVersion } from './policies/add-version.ts';
 import { archivePolicy } from './policies/archive.ts';
 import { type CreatePolicy, createPolicy } from './policies/create.ts';
@@ -34,6 +39,9 @@ import { archiveResource } from './resources/archive.ts';
 import { type CreateResource, createResource } from './resources/create.ts';
 import { updateResource } from './resources/update.ts';
 import { type Revoke, revoke } from './revocations/revoke.ts';
+import { archiveSubjectIssuer } from './subject-issuers/archive.ts';
+import { type CreateSubjectIssuer, createSubjectIssuer } from './subject-issuers/create.ts';
+import { updateSubjectIssuer } from './subject-issuers/update.ts';
 import { archiveZone } from './zones/archive.ts';
 import { type CreateZone, createZone } from './zones/create.ts';
 import { updateZone } from './zones/update.ts';
@@ -62,6 +70,8 @@ export function bindFlows(deps: ApiDeps) {
     applications: bindApplications(deps),
     providers: bindProviders(deps),
     resources: bindResources(deps),
+    subjectIssuers: bindSubjectIssuers(deps),
+    grants: bindGrants(deps),
     policies: bindPolicies(deps),
     policySets: bindPolicySets(deps),
     revocations: { create: (call: ZoneCall, input: Revoke) => revoke(deps, call, input) },
@@ -127,6 +137,29 @@ function bindResources(deps: ApiDeps) {
     get: (call: ZoneCall, id: string) => readOne(deps, call, { id, name: 'resource', rows }),
     update: (call: ZoneCall, update: Update<Resource>) => updateResource(deps, call, update),
     archive: (call: ZoneCall, archive: Archive) => archiveResource(deps, call, archive),
+  };
+}
+
+function bindSubjectIssuers(deps: ApiDeps) {
+  const rows = (tx: ControlReads) => tx.subjectIssuers;
+  return {
+    create: (call: ZoneCall, input: CreateSubjectIssuer) => createSubjectIssuer(deps, call, input),
+    page: (call: ZoneCall, query: PageQuery) => readPage(deps, call, { query, rows }),
+    get: (call: ZoneCall, id: string) => readOne(deps, call, { id, name: 'subject issuer', rows }),
+    update: (call: ZoneCall, update: Update<SubjectIssuer>) => updateSubjectIssuer(deps, call, update),
+    archive: (call: ZoneCall, archive: Parameters<typeof archiveSubjectIssuer>[2]) =>
+      archiveSubjectIssuer(deps, call, archive),
+  };
+}
+
+function bindGrants(deps: ApiDeps) {
+  const rows = (tx: ControlReads) => tx.grants;
+  return {
+    create: (call: ZoneCall, input: CreateGrant) => createGrant(deps, call, input),
+    page: (call: ZoneCall, query: PageQuery, filter: Partial<Grant>) => readPage(deps, call, { query, rows, filter }),
+    get: (call: ZoneCall, id: string) => readOne(deps, call, { id, name: 'grant', rows }),
+    update: (call: ZoneCall, update: Update<Grant>) => updateGrant(deps, call, update),
+    archive: (call: ZoneCall, archive: Parameters<typeof archiveGrant>[2]) => archiveGrant(deps, call, archive),
   };
 }
 

@@ -19,7 +19,7 @@ export async function readOne<T>(
 export async function readPage<T>(
   deps: ApiDeps,
   call: ZoneCall,
-  { query, rows }: { query: PageQuery; rows: Rows<T> },
+  { query, rows, filter }: { query: PageQuery; rows: Rows<T>; filter?: Partial<T> },
 ): Promise<Page<T>> {
-  return deps.store.read(call.zoneId, (tx) => rows(tx).page(query));
+  return deps.store.read(call.zoneId, (tx) => rows(tx).page(query, filter));
 }

@@ -3,10 +3,12 @@ import type { JsonObject } from '#mesh/failure';
 import type { ZoneId } from '#mesh/ids';
 import type { Admin, AdminToken } from '../domain/admin.ts';
 import type { Application } from '../domain/application.ts';
+import type { Grant } from '../domain/grant.ts';
 import type { Policy, PolicySet, PolicySetVersion, PolicySource, PolicyVersion } from '../domain/policy.ts';
 import type { Provider } from '../domain/provider-kind.ts';
 import type { Resource } from '../domain/resource.ts';
 import type { AnchorChoice } from '../domain/revocation.ts';
+import type { SubjectIssuer } from '../domain/subject-issuer.ts';
 import type { Zone } from '../domain/zone.ts';
 import type { Collection, Page, PageQuery } from './collection.ts';
 
@@ -56,8 +58,8 @@ export interface SealedSecret {
   readonly envelope: Uint8Array;
 }
 
-/** Cached by STS and Gateway, who forget it when told. */
-export type CachedKind = 'zone' | 'application' | 'resource' | 'provider';
+/** Cached by STS and Gateway, who forget it when told. Grants are kept by application and user (flows/grants/create.ts). */
+export type CachedKind = 'zone' | 'application' | 'resource' | 'provider' | 'subject_issuer' | 'grant';
 
 export interface ZoneKeyRow {
   readonly keyId: string;
@@ -81,6 +83,8 @@ export interface ControlTransaction {
   readonly applications: Collection<Application, { readonly secretHash?: string | undefined }>;
   readonly providers: Collection<Provider>;
   readonly resources: Collection<Resource>;
+  readonly subjectIssuers: Collection<SubjectIssuer>;
+  readonly grants: Collection<Grant>;
   readonly policies: Collection<Policy>;
   readonly policyVersions: Collection<PolicyVersion, { readonly content: string }>;
   readonly policySets: Collection<PolicySet>;
@@ -91,6 +95,8 @@ export interface ControlTransaction {
   secretCheckKey(): Promise<Uint8Array>;
   putSecrets(providerId: string, secrets: readonly SealedSecret[]): Promise<void>;
   hasResourceOf(providerId: string): Promise<boolean>;
+  /** Archives every live grant of the issuer's users and says whose they were, each user once. */
+  archiveGrantsOf(subjectIssuerId: string): Promise<readonly string[]>;
   findPolicyVersionByContent(policyId: string, contentSha256: string): Promise<PolicyVersion | undefined>;
   /** The next number of a policy or set; its row must be locked. */
   nextVersion(of: { policyId: string } | { policySetId: string }): Promise<number>;
@@ -122,6 +128,8 @@ export type ControlReads = Pick<
   | 'applications'
   | 'providers'
   | 'resources'
+  | 'subjectIssuers'
+  | 'grants'
   | 'policies'
   | 'policyVersions'
   | 'policySets'

@@ -4,6 +4,7 @@ import type { IdSource } from '#mesh/ids';
 import type { AgentSessions } from './agent-sessions.ts';
 import type { ControlStore } from './control-store.ts';
 import type { LedgerReader } from './ledger.ts';
+import type { SubjectIssuerRules } from '../domain/subject-issuer.ts';
 import type { RevocationBarrier } from '#mesh/revocation';
 import type { StsPeer } from './sts-peer.ts';
 
@@ -14,6 +15,8 @@ export interface ApiDeps {
   readonly sessions: AgentSessions;
   readonly barrier: RevocationBarrier;
   readonly newId: IdSource;
+  /** What an issuer of users may not be here. */
+  readonly subjectIssuerRules: SubjectIssuerRules;
   /** So many bytes nobody can guess. */
   readonly random: (bytes: number) => Uint8Array;
   /** True for a JWK the platform verifies signatures with. */

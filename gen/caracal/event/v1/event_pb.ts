@@ -305,7 +305,7 @@ export const KeysInvalidationSchema: GenMessage<KeysInvalidation> = /*@__PURE__*
   messageDesc(file_caracal_event_v1_event, 4);
 
 /**
- * A zone, application, resource or provider changed or was archived.
+ * A zone, application, resource, provider, subject issuer or grant changed or was archived.
  *
  * @generated from message caracal.event.v1.ResourceInvalidation
  */
@@ -316,13 +316,15 @@ export type ResourceInvalidation = Message<"caracal.event.v1.ResourceInvalidatio
   zoneId: string;
 
   /**
-   * zone, application, resource or provider.
+   * zone, application, resource, provider, subject_issuer or grant.
    *
    * @generated from field: string kind = 2;
    */
   kind: string;
 
   /**
+   * The id of the thing; of a grant the application's id, a space, and the subject who granted.
+   *
    * @generated from field: string id = 3;
    */
   id: string;

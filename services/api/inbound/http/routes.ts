@@ -4,6 +4,7 @@ import { addAdminTokenRoutes } from './admin-tokens/routes.ts';
 import { addAgentSessionRoutes } from './agent-sessions/routes.ts';
 import { addApplicationRoutes } from './applications/routes.ts';
 import { addAuditRoutes } from './audit/routes.ts';
+import { addGrantRoutes } from './grants/routes.ts';
 import { addOpenApi } from './openapi.ts';
 import { addPolicyRoutes } from './policies/routes.ts';
 import { addActivationRoutes } from './policy-sets/activation-routes.ts';
@@ -13,6 +14,7 @@ import { addProviderRoutes } from './providers/routes.ts';
 import { addResourceRoutes } from './resources/routes.ts';
 import { addRevocationRoutes } from './revocations/routes.ts';
 import type { Router } from './route.ts';
+import { addSubjectIssuerRoutes } from './subject-issuers/routes.ts';
 import { addZoneRoutes } from './zones/routes.ts';
 
 /** The document's plugin comes first: it hears of the routes that are added after it. */
@@ -27,6 +29,8 @@ export async function addApiRoutes(
   addApplicationRoutes(router, flows.applications);
   addProviderRoutes(router, flows.providers);
   addResourceRoutes(router, flows.resources);
+  addSubjectIssuerRoutes(router, flows.subjectIssuers);
+  addGrantRoutes(router, flows.grants);
   addPolicyRoutes(router, flows.policies);
   addPolicySetRoutes(router, flows.policySets);
   addActivationRoutes(router, flows.policySets);

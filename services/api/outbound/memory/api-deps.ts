@@ -40,6 +40,7 @@ export function createMemoryApi(): MemoryApi {
     sessions: memorySessions,
     barrier: { wait: applied, waitForAll: applied },
     newId,
+    subjectIssuerRules: { ownIssuer: 'https://sts.test', plainLoopback: false },
     random: (bytes) => new Uint8Array(bytes).fill((filled += 1)),
     isPublicKey,
     hashSecret: async (secret) => {

@@ -4,9 +4,11 @@ import type { JsonObject } from '#mesh/failure';
 import { microsecondText } from '#mesh/time';
 import type { AdminToken } from '../../domain/admin.ts';
 import type { Application } from '../../domain/application.ts';
+import type { Grant } from '../../domain/grant.ts';
 import type { Policy, PolicySet, PolicySetVersion, PolicySource, PolicyVersion } from '../../domain/policy.ts';
 import type { Provider } from '../../domain/provider-kind.ts';
 import type { Resource } from '../../domain/resource.ts';
+import type { SubjectIssuer } from '../../domain/subject-issuer.ts';
 import type { Zone } from '../../domain/zone.ts';
 import type {
   ControlStore,
@@ -20,7 +22,7 @@ import type {
 import { createMemoryCollection, type MemoryTable } from './collection.ts';
 
 const tableNames = [
-  ...(['zones', 'applications', 'providers', 'resources'] as const),
+  ...(['zones', 'applications', 'providers', 'resources', 'subjectIssuers', 'grants'] as const),
   ...(['policies', 'policyVersions', 'policySets', 'policySetVersions'] as const),
 ] as const;
 type TableName = (typeof tableNames)[number];
@@ -120,6 +122,12 @@ function transaction(state: State, zoneId: string, now: () => string): ControlTr
     ...collections(state, now),
     ...policyParts(state, now),
     ...zoneParts(state, zoneId),
+    archiveGrantsOf: async (subjectIssuerId) => {
+      const live = state.tables.grants.rows.filter((row) => row['archivedAt'] === undefined);
+      const ended = live.filter((row) => row['subjectIssuerId'] === subjectIssuerId);
+      for (const row of ended) row['archivedAt'] = now();
+      return [...new Set(ended.map((row) => String(row['subject'])))];
+    },
     ...tokenParts(state, now),
     receipts: {
       claim: async (key) => state.receipts.get(receiptName(key)),
@@ -149,6 +157,8 @@ function collections({ tables }: State, now: () => string) {
     applications: table<Application, { readonly secretHash?: string | undefined }>('applications', []),
     providers: table<Provider>('providers', ['identifier']),
     resources: table<Resource>('resources', ['identifier', 'slug']),
+    subjectIssuers: table<SubjectIssuer>('subjectIssuers', ['issuer']),
+    grants: table<Grant>('grants', []),
     policies: table<Policy>('policies', ['name'], false),
     policyVersions: table<PolicyVersion, { readonly content: string }>('policyVersions', [], false),
     policySets: table<PolicySet>('policySets', ['name']),

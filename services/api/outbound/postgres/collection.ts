@@ -18,6 +18,8 @@ const takenNames: Readonly<Record<string, string>> = {
   resources_live: 'identifier',
   resources_live_slug: 'slug',
   providers_live: 'identifier',
+  subject_issuers_live: 'issuer',
+  grants_live: 'resource_id',
   policies_live: 'name',
   policy_sets_live: 'name',
 };

@@ -39,12 +39,14 @@ import {
 import { claimReceipt, insertReceipt, selectReceipt } from './receipt-rows.ts';
 import {
   applicationShape,
+  grantShape,
   policySetShape,
   policySetVersionShape,
   policyShape,
   policyVersionShape,
   providerShape,
   resourceShape,
+  subjectIssuerShape,
   zoneShape,
 } from './table-shapes.ts';
 
@@ -92,6 +94,8 @@ function controlReads(tx: ZoneTransaction): ControlReads {
     applications: createCollection(tx, applicationShape),
     providers: createCollection(tx, providerShape),
     resources: createCollection(tx, resourceShape),
+    subjectIssuers: createCollection(tx, subjectIssuerShape),
+    grants: createCollection(tx, grantShape),
     policies: createCollection(tx, policyShape),
     policyVersions: createCollection(tx, policyVersionShape),
     policySets: createCollection(tx, policySetShape),
@@ -122,6 +126,14 @@ function controlTransaction(tx: ZoneTransaction, facts: CallFacts): ControlTrans
     hasResourceOf: async (providerId) => {
       const text = 'SELECT EXISTS (SELECT FROM api.resources WHERE provider_id = $1 AND archived_at IS NULL) AS used';
       return (await tx.one<{ used: boolean }>(text, [providerId]))?.used === true;
+    },
+    archiveGrantsOf: async (subjectIssuerId) => {
+      const rows = await tx.query<{ subject: string }>(
+        `UPDATE api.grants SET archived_at = clock_timestamp(), updated_at = clock_timestamp(), version = version + 1
+          WHERE zone_id = $1 AND subject_issuer_id = $2 AND archived_at IS NULL RETURNING subject`,
+        [tx.zoneId, subjectIssuerId],
+      );
+      return [...new Set(rows.map(({ subject }) => subject))].toSorted();
     },
     findPolicyVersionByContent: (policyId, sha256) => selectVersionByContent(tx, policyId, sha256),
     nextVersion: (of) => selectNextVersion(tx, of),

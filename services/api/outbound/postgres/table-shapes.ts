@@ -1,9 +1,11 @@
 // The tables of the control plane, column by column.
 import type { AdminToken } from '../../domain/admin.ts';
 import type { Application } from '../../domain/application.ts';
+import type { Grant } from '../../domain/grant.ts';
 import type { Policy, PolicySet, PolicySetVersion, PolicyVersion } from '../../domain/policy.ts';
 import type { Provider } from '../../domain/provider-kind.ts';
 import type { Resource } from '../../domain/resource.ts';
+import type { SubjectIssuer } from '../../domain/subject-issuer.ts';
 import type { Zone } from '../../domain/zone.ts';
 import type { TableShape } from './table-shape.ts';
 
@@ -93,6 +95,41 @@ export const resourceShape: TableShape<Resource> = {
   archives: true,
   versioned: true,
   slugTarget: '(zone_id, slug) WHERE archived_at IS NULL',
+};
+
+export const subjectIssuerShape: TableShape<SubjectIssuer> = {
+  table: 'api.subject_issuers',
+  columns: {
+    id: 'plain',
+    zoneId: 'plain',
+    name: 'plain',
+    issuer: 'plain',
+    jwksUrl: 'plain',
+    audience: 'plain',
+    algorithms: 'plain',
+    claims: 'json',
+    mayAct: 'plain',
+    ...versioned,
+  },
+  archives: true,
+  versioned: true,
+};
+
+export const grantShape: TableShape<Grant> = {
+  table: 'api.grants',
+  columns: {
+    id: 'plain',
+    zoneId: 'plain',
+    applicationId: 'plain',
+    subjectIssuerId: 'plain',
+    subject: 'plain',
+    resourceId: 'plain',
+    scopes: 'plain',
+    expiresAt: 'time',
+    ...versioned,
+  },
+  archives: true,
+  versioned: true,
 };
 
 export const policyShape: TableShape<Policy> = {
