@@ -19,8 +19,10 @@ import { exchangeToken } from './flows/exchange-token/exchange-token.ts';
 import { makeZoneKey, sealSecret } from './flows/keep-secrets.ts';
 import { mintSession } from './flows/mint-session.ts';
 import { issuerMetadata, zoneJwks, zoneMetadata } from './flows/publish-zone.ts';
+import { watchHold } from './flows/watch-hold.ts';
 import { watchPoints } from './flows/watch-points.ts';
 import { addPublishedRoutes } from './inbound/http/published-routes.ts';
+import { addStepUpRoutes } from './inbound/http/step-up.ts';
 import { addTokenEndpoint } from './inbound/http/token-endpoint.ts';
 import { addStsService } from './inbound/rpc/sts-service.ts';
 import type { StsServiceDeps } from './inbound/rpc/sts-service.ts';
@@ -37,6 +39,7 @@ import type { OpenEgress } from './outbound/egress/open-egress.ts';
 import { openPolicyEngine } from './outbound/opa/open-policy-engine.ts';
 import type { OpenPolicyEngine } from './outbound/opa/open-policy-engine.ts';
 import { openProviderCredentials } from './outbound/providers/open-provider-credentials.ts';
+import { sweepHolds } from './outbound/postgres/hold-sweep.ts';
 import { openHolds } from './outbound/postgres/open-holds.ts';
 import { createPointLeadership } from './outbound/postgres/point-leadership-postgres.ts';
 import { openRevocationDatabase } from './outbound/postgres/revocation-database.ts';
@@ -242,7 +245,10 @@ async function openSurface(base: Base, ports: Ports, about: { health: Health; tr
         exchangeToken: async (request) => counted(own, 'exchanges', async () => exchangeToken(ports, request)),
         proofNonce: () => ports.proofChecker.nonce(),
       });
-      await addStepUpRoutes(app, { ...bindStepUp(ports), onDrain: (listener) => health.onDrain(listener) });
+      await addStepUpRoutes(app, {
+        watchHold: async (question) => watchHold(ports, question),
+        onDrain: (listener) => health.onDrain(listener),
+      });
       addPublishedRoutes(app, {
         zoneJwks: async (zoneId, wantedKid) => zoneJwks(ports, zoneId, wantedKid),
         issuerMetadata: () => issuerMetadata(ports),
@@ -293,6 +299,7 @@ export async function wire(config: StsConfig): Promise<Wired> {
       for (const handling of invalidationHandling(knowledge.drops)) knowledge.follow(handling);
       await knowledge.revocations.start();
       void watch(base, stop.signal);
+      void sweepHolds(foundation, stop.signal);
     },
     [Symbol.asyncDispose]: async () => opened.disposeAsync(),
   };

@@ -8,6 +8,7 @@ import { silentLogger } from '#mesh/telemetry';
 import { ManualClock } from '#mesh/time';
 import { createHoldsMemory } from '../../../services/sts/outbound/memory/holds-memory.ts';
 import type { DecisionOutcome } from '../../../services/sts/outbound/memory/holds-memory.ts';
+import { sweepOnce } from '../../../services/sts/outbound/postgres/hold-sweep.ts';
 import { createHoldsPostgres } from '../../../services/sts/outbound/postgres/holds-postgres.ts';
 import { shareByZone } from '../../../services/sts/outbound/postgres/zone-shares.ts';
 import { disposableDatabase } from '../../support/database.ts';
@@ -34,9 +35,8 @@ async function postgresWorld(): Promise<HoldsWorld> {
   const database = stack.use(await disposableDatabase());
   const pool = (service: 'sts' | 'api') =>
     stack.use(createPool({ service, connectionString: database.urls[service], max: 4, logger: silentLogger }));
-  const replicas = [pool('sts'), pool('sts')].map((own) =>
-    createHoldsPostgres({ shares: shareByZone(own, 4), database: own, newId }),
-  );
+  const sts = pool('sts');
+  const replicas = [sts, pool('sts')].map((own) => createHoldsPostgres({ shares: shareByZone(own, 4), newId }));
   let turn = 0;
   const replica = (): (typeof replicas)[number] => {
     turn += 1;
@@ -83,7 +83,7 @@ async function postgresWorld(): Promise<HoldsWorld> {
         [id],
       );
     },
-    sweep: async () => (replicas[0] ? replicas[0].sweep() : 0),
+    sweep: async () => sweepOnce(sts),
     events: async (id) => {
       const { rows } = await administrator.query<{ type: string }>(
         `SELECT payload ->> 'eventType' AS type FROM sts.outbox

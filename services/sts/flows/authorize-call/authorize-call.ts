@@ -8,14 +8,17 @@ import type { Evidence } from '../../ports/evidence.ts';
 import { decideByPolicy, refusalOf } from '../decide-by-policy.ts';
 import type { DecideDeps, PolicyOutcome } from '../decide-by-policy.ts';
 import { decisionEvent } from '../evidence.ts';
+import { approvalOf } from '../resolve-hold.ts';
+import type { ApprovedHold, HoldDeps } from '../resolve-hold.ts';
 import type { CallAllowed, CallQuestion, CallRefused, CallVerdict, Injection } from './call-question.ts';
 import { matchScopes } from './match-scopes.ts';
 import { prepareRelease, release } from './release-credential.ts';
 import type { PreparedRelease, ReleaseDeps } from './release-credential.ts';
+import { settleCallHold } from './settle-call-hold.ts';
 import { acceptPresented, assertNotRevoked, readCall } from './verify-mandate.ts';
 import type { KnownCall, VerifyDeps } from './verify-mandate.ts';
 
-export type AuthorizeDeps = VerifyDeps & DecideDeps & ReleaseDeps & { readonly evidence: Evidence };
+export type AuthorizeDeps = VerifyDeps & DecideDeps & HoldDeps & ReleaseDeps & { readonly evidence: Evidence };
 
 /** A verdict may be given again for this long; anything slower to change than that reaches the Gateway by stream. */
 const reuseMs = 5000;
@@ -26,6 +29,7 @@ interface Progress {
   call?: KnownCall;
   scopes?: readonly string[];
   policy?: PolicyOutcome;
+  approval?: ApprovedHold | undefined;
 }
 
 function mandateFacts(mandate: VerifiedMandate | undefined): Record<string, JsonValue | undefined> {
@@ -65,6 +69,7 @@ async function record(
         method: question.method,
         path: question.path,
         scopes: progress.scopes ? [...progress.scopes] : undefined,
+        approval_id: approvalOf(progress),
         hop_count: call?.bound.path?.edges.length,
         provider_id: call?.resource.providerId,
         // One call has one decision; what is decided while its answer is open is told apart from it.
@@ -105,11 +110,15 @@ async function decideCall(deps: AuthorizeDeps, question: CallQuestion, progress:
     nowMs: call.nowMs,
   });
   progress.policy = policy;
-  const failure = refusalOf(policy);
+  const approval = await settleCallHold(deps, question, { call, policy, scopes });
+  progress.approval = approval;
+  const failure = approval ? undefined : refusalOf(policy);
   if (failure) throw failure;
   const provider = await providerOf(deps, call);
   const prepared = await prepareRelease(deps, call, provider);
   const epoch = call.bound.path?.epoch ?? (await deps.delegationGraph.epoch(call.zone.id));
+  // Last of all that is awaited: what fails from here on does not give it back.
+  await approval?.spend();
   return { call, policy, scopes, prepared, epoch };
 }
 
@@ -141,8 +150,8 @@ function allowed(ready: ReadyToRelease, injection: Injection, eventId: string): 
     injection,
     upstreamUrl: call.resource.upstreamUrl,
     allowedHosts: prepared.plan.allowedHosts,
-    // A per_call mandate is good once, so its verdict is too.
-    reusable: call.mandate.claims.use === 'ambient',
+    // A per_call mandate is good once and so is an approval, and so are the verdicts on them.
+    reusable: call.mandate.claims.use === 'ambient' && policy.decision.kind === 'allow',
     validUntilMs: validUntilMs(ready, injection),
     policyDigest: policy.version?.digest ?? '',
     policySetId: policy.version?.policySetId ?? '',

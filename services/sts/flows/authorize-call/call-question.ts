@@ -2,6 +2,7 @@
 import type { ProvenKey } from '#mesh/authority';
 import type { Failure } from '#mesh/failure';
 import type { Asked } from '../evidence.ts';
+import type { ShownHold } from '../resolve-hold.ts';
 
 export interface CallQuestion {
   readonly asked: Asked;
@@ -16,6 +17,10 @@ export interface CallQuestion {
   readonly proven: ProvenKey;
   /** About a call whose answer is open already. */
   readonly again?: boolean;
+  /** SHA-256, hex, of what the path does not say; absent when there is nothing. Bound by an approval, unseen by policy. */
+  readonly argumentsDigest?: string | undefined;
+  /** The approval the caller presents. */
+  readonly challenge?: ShownHold | undefined;
 }
 
 /** What goes on the upstream request; held for one call only. */

@@ -48,7 +48,8 @@ async function ask(
     identifier: about.resource.identifier,
     scopes: about.scopes,
     policy,
-    failure: refusalOf(policy),
+    // A hold is settled for the whole request, in the step after this one.
+    failure: policy.decision.kind === 'hold' ? undefined : refusalOf(policy),
     lifecycle: about.action === 'SessionLifecycle',
   };
 }

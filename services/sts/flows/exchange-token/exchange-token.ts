@@ -14,8 +14,11 @@ import { decide, overallFailure } from './decide.ts';
 import type { Decided } from './decide.ts';
 import { checkLifetime, mint } from './mint.ts';
 import type { MintDeps, Minted } from './mint.ts';
+import { approvalOf } from '../resolve-hold.ts';
+import type { ApprovedHold, HoldDeps } from '../resolve-hold.ts';
 import { resolveResources } from './resolve-resources.ts';
 import type { ResolveDeps } from './resolve-resources.ts';
+import { settleHolds } from './settle-holds.ts';
 import type { TokenGrant, TokenRequest } from './token-request.ts';
 import { validateSubject } from './validate-subject.ts';
 import type { Subject, SubjectDeps } from './validate-subject.ts';
@@ -24,6 +27,7 @@ export type ExchangeDeps = AuthenticateDeps &
   SubjectDeps &
   ResolveDeps &
   DecideDeps &
+  HoldDeps &
   PossessionDeps &
   MintDeps & {
     readonly evidence: Evidence;
@@ -102,9 +106,15 @@ async function recordRefusal(
 async function recordDecisions(
   deps: ExchangeDeps,
   request: TokenRequest,
-  outcome: { client: AuthenticatedClient; subject: Subject; decided: readonly Decided[]; minted: Minted | undefined },
+  outcome: {
+    client: AuthenticatedClient;
+    subject: Subject;
+    decided: readonly Decided[];
+    minted: Minted | undefined;
+    approval: ApprovedHold | undefined;
+  },
 ): Promise<void> {
-  const { client, subject, decided, minted } = outcome;
+  const { client, subject, decided, minted, approval } = outcome;
   await Promise.all(
     decided.map(async ({ identifier, scopes, policy, failure }) =>
       deps.evidence.emit(
@@ -118,6 +128,7 @@ async function recordDecisions(
           facts: {
             ...facts(request, { client, subject }),
             resource: identifier,
+            approval_id: approvalOf(failure ? { failure } : { approval }),
             ...(failure ? {} : { scopes: [...scopes], ...mintedFacts(minted) }),
           },
         }),
@@ -170,10 +181,11 @@ async function exchange(
   checkLifetime(request, at);
   const resolved = await resolveResources(deps, request, subject);
   const decided = await decide(deps, resolved, { client, subject, nowMs });
-  const granted = decided.filter(({ failure }) => !failure);
-  const minted = granted.length > 0 ? await mint(deps, request, { ...at, granted }) : undefined;
-  await recordDecisions(deps, request, { client, subject, decided, minted });
-  return minted ? { grant: answer(minted, decided) } : { refused: overallFailure(decided) };
+  const { approval, refused, ...settled } = await settleHolds(deps, request, { client, subject, decided });
+  const granted = settled.decided.filter(({ failure }) => !failure);
+  const minted = granted.length > 0 ? await mint(deps, request, { ...at, granted, approval }) : undefined;
+  await recordDecisions(deps, request, { client, subject, decided: settled.decided, minted, approval });
+  return minted ? { grant: answer(minted, decided) } : { refused: refused ?? overallFailure(settled.decided) };
 }
 
 /** Exchanges, or throws the failure to answer with. `audit_unavailable` when the outcome cannot be made durable. */

@@ -18,13 +18,14 @@ const maxResourceLength = 512;
 /** Longest mandate any verifier reads. */
 const maxTokenLength = 8192;
 
+/** Ours have 43 characters. */
+const maxChallengeSecret = 128;
+
 /** Parameters of the standard or of later releases that would change the meaning of a request if they were ignored. */
 const unsupported: Readonly<Record<string, FailureReason>> = {
   actor_token: 'invalid_request',
   actor_token_type: 'invalid_request',
   session_id: 'invalid_request',
-  challenge_id: 'invalid_request',
-  challenge_response: 'invalid_request',
   approval_id: 'invalid_request',
   audience: 'invalid_target',
 };
@@ -41,6 +42,16 @@ class TokenFormReader extends FormReader {
       }
     }
     return values.slice(0, maxResources);
+  }
+
+  /** An approval with the secret that came with its challenge; the one says nothing without the other. */
+  challenge(): TokenRequest['challenge'] {
+    const id = this.id('challenge_id');
+    const named = ['challenge_response', 'challenge_secret'].map((name) => this.text(name, maxChallengeSecret));
+    const [secret, other] = named.filter((value) => value !== undefined);
+    if (other !== undefined) this.refuse('challenge_secret', 'not beside challenge_response');
+    if ((id === undefined) !== (secret === undefined)) this.refuse('challenge_response', 'together with challenge_id');
+    return id === undefined || secret === undefined ? undefined : { id, secret };
   }
 
   scopes(): readonly string[] | undefined {
@@ -86,7 +97,7 @@ export function readTokenForm(form: URLSearchParams, authorization: string | und
     scopes: reader.scopes(),
     subject: subjectToken === undefined ? undefined : { token: subjectToken, type: 'access_token' as const },
     actorToken: undefined,
-    challenge: undefined,
+    challenge: reader.challenge(),
     agentSessionId: reader.id('agent_session_id'),
     delegationEdgeId: reader.id('delegation_edge_id'),
     ttlSeconds: reader.wholeNumber('ttl_seconds', 'seconds'),

@@ -8,6 +8,7 @@ import { createAssertionVerifier } from '../assertion/assertion-verifier-jose.ts
 import { createFailureCounter } from '../argon2/failure-counter.ts';
 import { createProofChecker } from '../possession/proof-checker-dpop.ts';
 import { createMandateReader, createMandateSigner } from '../signing/mandate-signer.ts';
+import { createHoldsMemory } from './holds-memory.ts';
 import { createDelegationGraphMemory, createDirectoryMemory, createMemoryWorld } from './directory-memory.ts';
 import type { MemoryWorld } from './directory-memory.ts';
 import {
@@ -115,6 +116,7 @@ export function createMemoryPorts(options: MemoryOptions = {}) {
     mandateReader: createMandateReader(verifier),
     mandateSigner: createMandateSigner(),
     policyEngine: createPolicyEngineMemory(options.judge ?? (() => policyAnswer('allow'))),
+    holds: createHoldsMemory(clock, newId),
     evidence: createEvidenceMemory(),
     refusalSampler: { admit: () => ({ suppressed: 0 }) },
     sessionRecords: createSessionRecordsMemory(),

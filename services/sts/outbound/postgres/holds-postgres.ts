@@ -3,8 +3,8 @@ import { randomBytes } from 'node:crypto';
 import { sha256 } from '#mesh/canonical';
 import { fail } from '#mesh/failure';
 import type { JsonObject } from '#mesh/failure';
+import { SYSTEM_ZONE } from '#mesh/ids';
 import type { IdSource } from '#mesh/ids';
-import type { Database } from '#mesh/postgres';
 import type { HeldAction } from '../../domain/hold.ts';
 import type { ChallengeType } from '../../domain/hold-rule.ts';
 import type { HoldAnswer, HoldState, HoldStore, NewHold, PresentedHold, Raised } from '../../ports/hold-store.ts';
@@ -14,8 +14,6 @@ import type { ZoneShares } from './zone-shares.ts';
 export interface HoldsDeps {
   /** As zones share it: waiting for approvals delays nobody else's. */
   readonly shares: ZoneShares;
-  /** For what belongs to a hold whose zone is not known yet, and for the sweep. */
-  readonly database: Pick<Database, 'query'>;
   readonly newId: IdSource;
 }
 
@@ -24,8 +22,6 @@ const secretBytes = 32;
 /** Their form in base64url; anything else is no secret of ours and is not asked about. */
 const secretForm = /^[A-Za-z0-9_-]{43}$/;
 const rowId = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
-/** Holds ended and deleted in one sweep: short enough to hold no lock that a caller would notice. */
-const sweepBatch = 200;
 
 function holdJson({ action, binding, rule, chain, diagnostics, policySetVersionId }: NewHold): JsonObject {
   const { principal, session, targets, operation } = action;
@@ -149,8 +145,7 @@ async function present({ shares }: HoldsDeps, presented: PresentedHold, spend: b
   }
 }
 
-/** The store, and the sweep that ends what nobody decided in time. */
-export function createHoldsPostgres(deps: HoldsDeps): HoldStore & { sweep(): Promise<number> } {
+export function createHoldsPostgres(deps: HoldsDeps): HoldStore {
   return {
     raise: async (hold) => raise(deps, hold),
     look: async (presented) => present(deps, presented, false),
@@ -176,19 +171,15 @@ export function createHoldsPostgres(deps: HoldsDeps): HoldStore & { sweep(): Pro
     },
     async status(id, secret) {
       if (!rowId.test(id) || !secretForm.test(secret)) return undefined;
-      const [row] = await deps.database.query<StatusRow>('SELECT * FROM sts.approval_status($1, $2)', [
-        id,
-        sha256(secret),
-      ]);
+      // Which zone it is of is known to the row alone: all who ask stand in one line.
+      const row = await deps.shares.inZone(
+        SYSTEM_ZONE,
+        async (tx) => tx.one<StatusRow>('SELECT * FROM sts.approval_status($1, $2)', [id, sha256(secret)]),
+        'approval status',
+      );
       if (!row) return undefined;
       const { zone_id: zoneId, challenge_type: type, state } = row;
       return { id, zoneId, type, state, expiresAtMs: row.ends_at.getTime(), remainingMs: remaining(row) };
-    },
-    async sweep() {
-      const [row] = await deps.database.query<{ dealt: number }>('SELECT sts.sweep_approvals($1) AS dealt', [
-        sweepBatch,
-      ]);
-      return row?.dealt ?? 0;
     },
   };
 }
