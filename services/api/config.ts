@@ -35,6 +35,15 @@ const administration = defineSettings({
     min: 1,
     max: 1_000_000,
   }),
+  zoneKeyLeadSeconds: setting.integer({
+    name: 'ZONE_KEY_LEAD_SECONDS',
+    sentence: 'How long a new zone key is published before it signs. Below 300 in dev only.',
+    // As long as any verifier of ours may go without learning of it: 300 s that a key set is fresh, 600 s more while the
+    // STS cannot be read, and a minute for a replica of the STS that learns of it late.
+    default: 960,
+    min: 0,
+    max: 86_400,
+  }),
 });
 
 const peers = defineSettings({
@@ -63,4 +72,13 @@ export const table = defineSettings({
 
 export type ApiConfig = ConfigOf<typeof table>;
 
-export const loadApiConfig = (env: Environment): ApiConfig => loadConfig(table, env);
+/** For as long as a key set may be cached (its max-age) nobody need know a new key. */
+const jwksMaxAgeSeconds = 300;
+
+function checkLead({ mode, administration: { zoneKeyLeadSeconds } }: ApiConfig, problems: string[]): void {
+  if (mode.mode !== 'dev' && zoneKeyLeadSeconds < jwksMaxAgeSeconds) {
+    problems.push('ZONE_KEY_LEAD_SECONDS must be at least 300: key sets are cached that long');
+  }
+}
+
+export const loadApiConfig = (env: Environment): ApiConfig => loadConfig(table, env, { checks: checkLead });

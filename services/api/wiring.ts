@@ -5,7 +5,7 @@ import { createHealth, type Health } from '#mesh/health';
 import { newId } from '#mesh/ids';
 import { followDatabaseClock } from '#mesh/postgres';
 import { createRateLimiter, createRedis } from '#mesh/redis';
-import { createRevocationBarrier } from '#mesh/revocation';
+import { createPropagation, createRevocationBarrier } from '#mesh/revocation';
 import { createPeerTransport, type PeerTransport } from '#mesh/rpc';
 import {
   createLedgerRelay,
@@ -91,6 +91,8 @@ function apiDeps(config: ApiConfig, { database, clock }: Foundation, opened: Asy
     ledger: createLedgerReader(peer('audit', config.peers.auditUrl)),
     sessions: createAgentSessions(peer('coordinator', config.peers.coordinatorUrl)),
     barrier: createRevocationBarrier(database, clock),
+    propagation: createPropagation(database, clock),
+    zoneKeyLeadSeconds: config.administration.zoneKeyLeadSeconds,
     newId,
     subjectIssuerRules: {
       ownIssuer: config.peers.issuerUrl,

@@ -1,8 +1,9 @@
-// What can be revoked: the anchors of authority.md, by which mandates are refused.
+// What can be revoked by hand: the anchors of authority.md, by which mandates are refused, but zone keys. Those are replaced
+// (flows/zone-keys/rotate.ts): an anchor on one refuses whatever it signed, and it must sign no more.
 import type { FieldViolation } from '#mesh/failure';
 
 export const anchorKinds = [
-  ...(['session', 'agent_session', 'edge', 'jti', 'application', 'subject', 'zone_key', 'zone'] as const),
+  ...(['session', 'agent_session', 'edge', 'jti', 'application', 'subject', 'zone'] as const),
 ] as const;
 export type AnchorKind = (typeof anchorKinds)[number];
 

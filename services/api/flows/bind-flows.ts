@@ -39,6 +39,7 @@ import { archiveResource } from './resources/archive.ts';
 import { type CreateResource, createResource } from './resources/create.ts';
 import { updateResource } from './resources/update.ts';
 import { type Revoke, revoke } from './revocations/revoke.ts';
+import { type RotateZoneKey, rotateZoneKey } from './zone-keys/rotate.ts';
 import { archiveSubjectIssuer } from './subject-issuers/archive.ts';
 import { type CreateSubjectIssuer, createSubjectIssuer } from './subject-issuers/create.ts';
 import { updateSubjectIssuer } from './subject-issuers/update.ts';
@@ -74,6 +75,10 @@ export function bindFlows(deps: ApiDeps) {
     grants: bindGrants(deps),
     policies: bindPolicies(deps),
     policySets: bindPolicySets(deps),
+    zoneKeys: {
+      page: (call: ZoneCall, query: PageQuery) => readPage(deps, call, { query, rows: (tx) => tx.zoneKeys }),
+      rotate: (call: ZoneCall, input: RotateZoneKey) => rotateZoneKey(deps, call, input),
+    },
     revocations: { create: (call: ZoneCall, input: Revoke) => revoke(deps, call, input) },
     agentSessions: {
       page: (call: ZoneCall, query: PageQuery & { states: readonly string[] }) =>

@@ -11,6 +11,7 @@ import type { AnchorChoice } from '../domain/revocation.ts';
 import type { SubjectIssuer } from '../domain/subject-issuer.ts';
 import type { Zone } from '../domain/zone.ts';
 import type { Collection, Page, PageQuery } from './collection.ts';
+import type { ZoneKeyRow, ZoneKeys } from './zone-keys.ts';
 
 /** The request behind a change, for log, ledger and trace. */
 export interface CallFacts {
@@ -61,12 +62,6 @@ export interface SealedSecret {
 /** Cached by STS and Gateway, who forget it when told. Grants are kept by application and user (flows/grants/create.ts). */
 export type CachedKind = 'zone' | 'application' | 'resource' | 'provider' | 'subject_issuer' | 'grant';
 
-export interface ZoneKeyRow {
-  readonly keyId: string;
-  readonly publicJwkJson: string;
-  readonly envelope: Uint8Array;
-}
-
 export interface Activation {
   readonly policySetId: string;
   /** Undefined when the zone enforces nothing any more. */
@@ -89,6 +84,7 @@ export interface ControlTransaction {
   readonly policyVersions: Collection<PolicyVersion, { readonly content: string }>;
   readonly policySets: Collection<PolicySet>;
   readonly policySetVersions: Collection<PolicySetVersion>;
+  readonly zoneKeys: ZoneKeys;
   readonly receipts: Receipts;
   /** `not_found` unless the zone lives; it stays so until the transaction ends. */
   requireZone(): Promise<void>;
@@ -134,6 +130,7 @@ export type ControlReads = Pick<
   | 'policyVersions'
   | 'policySets'
   | 'policySetVersions'
+  | 'zoneKeys'
   | 'policySources'
   | 'activeVersion'
   | 'previouslyActive'

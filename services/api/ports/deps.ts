@@ -5,7 +5,7 @@ import type { AgentSessions } from './agent-sessions.ts';
 import type { ControlStore } from './control-store.ts';
 import type { LedgerReader } from './ledger.ts';
 import type { SubjectIssuerRules } from '../domain/subject-issuer.ts';
-import type { RevocationBarrier } from '#mesh/revocation';
+import type { Propagation, RevocationBarrier } from '#mesh/revocation';
 import type { StsPeer } from './sts-peer.ts';
 
 export interface ApiDeps {
@@ -14,6 +14,9 @@ export interface ApiDeps {
   readonly ledger: LedgerReader;
   readonly sessions: AgentSessions;
   readonly barrier: RevocationBarrier;
+  readonly propagation: Propagation;
+  /** How long a new zone key is published before it signs. */
+  readonly zoneKeyLeadSeconds: number;
   readonly newId: IdSource;
   /** What an issuer of users may not be here. */
   readonly subjectIssuerRules: SubjectIssuerRules;

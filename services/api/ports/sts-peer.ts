@@ -1,7 +1,8 @@
 // What the control plane asks of the STS. Nothing is stored there: envelopes come back and live in our rows.
 import type { JsonObject } from '#mesh/failure';
 import type { PolicySource } from '../domain/policy.ts';
-import type { CallFacts, ZoneKeyRow } from './control-store.ts';
+import type { CallFacts } from './control-store.ts';
+import type { ZoneKeyRow } from './zone-keys.ts';
 
 export interface PolicyProblem {
   readonly policyVersionId: string;

@@ -50,7 +50,9 @@ async function write(
     throw fail('version_mismatch', { details: { version: newest } });
   }
   if (!retirePrevious && live >= maxLiveKeys) {
-    throw fail('conflict', { description: `The zone has ${live} keys in use; each leaves an hour after it signed last.` });
+    throw fail('conflict', {
+      description: `The zone has ${live} keys in use; each leaves an hour after it signed last.`,
+    });
   }
   await tx.record(call.admin, {
     action: 'zone_key.rotate',

@@ -15,6 +15,7 @@ import { addResourceRoutes } from './resources/routes.ts';
 import { addRevocationRoutes } from './revocations/routes.ts';
 import type { Router } from './route.ts';
 import { addSubjectIssuerRoutes } from './subject-issuers/routes.ts';
+import { addZoneKeyRoutes } from './zone-keys/routes.ts';
 import { addZoneRoutes } from './zones/routes.ts';
 
 /** The document's plugin comes first: it hears of the routes that are added after it. */
@@ -26,6 +27,7 @@ export async function addApiRoutes(
   await addOpenApi(router.app, { withPage: options.isDev });
   addAdminTokenRoutes(router, flows.adminTokens);
   addZoneRoutes(router, flows.zones);
+  addZoneKeyRoutes(router, flows.zoneKeys);
   addApplicationRoutes(router, flows.applications);
   addProviderRoutes(router, flows.providers);
   addResourceRoutes(router, flows.resources);

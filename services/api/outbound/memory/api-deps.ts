@@ -39,6 +39,11 @@ export function createMemoryApi(): MemoryApi {
     ledger: memoryLedger,
     sessions: memorySessions,
     barrier: { wait: applied, waitForAll: applied },
+    propagation: {
+      look: async () => ({ propagated: !world.barrierBlocked, points: 2, missing: [] }),
+      wait: async () => ({ propagated: true, missing: [], ...(await applied()) }),
+    },
+    zoneKeyLeadSeconds: 960,
     newId,
     subjectIssuerRules: { ownIssuer: 'https://sts.test', plainLoopback: false },
     random: (bytes) => new Uint8Array(bytes).fill((filled += 1)),

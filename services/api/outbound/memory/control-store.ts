@@ -17,13 +17,14 @@ import type {
   Receipt,
   ReceiptKey,
   SealedSecret,
-  ZoneKeyRow,
 } from '../../ports/control-store.ts';
+import type { ZoneKeyRow } from '../../ports/zone-keys.ts';
 import { createMemoryCollection, type MemoryTable } from './collection.ts';
+import { createMemoryZoneKeys } from './zone-keys.ts';
 
 const tableNames = [
   ...(['zones', 'applications', 'providers', 'resources', 'subjectIssuers', 'grants'] as const),
-  ...(['policies', 'policyVersions', 'policySets', 'policySetVersions'] as const),
+  ...(['policies', 'policyVersions', 'policySets', 'policySetVersions', 'zoneKeys'] as const),
 ] as const;
 type TableName = (typeof tableNames)[number];
 
@@ -129,6 +130,7 @@ function transaction(state: State, zoneId: string, now: () => string): ControlTr
       return [...new Set(ended.map((row) => String(row['subject'])))];
     },
     ...tokenParts(state, now),
+    zoneKeys: createMemoryZoneKeys(state, { now, tell }),
     receipts: {
       claim: async (key) => state.receipts.get(receiptName(key)),
       keep: async (key, receipt) => void state.receipts.set(receiptName(key), receipt),
@@ -137,7 +139,7 @@ function transaction(state: State, zoneId: string, now: () => string): ControlTr
     recordActivation: async (_admin, activation) => tell('activation', activation),
     invalidatePolicy: async (activation) => tell('policy', activation),
     invalidate: async (kind, id, version) => tell('invalidate', { kind, id, version }),
-    installZoneKey: async ({ keyId }: ZoneKeyRow) => tell('key', { keyId }),
+    installZoneKey: async (key: ZoneKeyRow) => void createMemoryZoneKeys(state, { now, tell }).install(key),
     revoke: async (anchors, reason) => {
       state.numbers += anchors.length;
       tell('revoke', { anchors, reason });

@@ -5,7 +5,8 @@ import { enqueueAuditEvent, enqueueNumbered } from '#mesh/outbox';
 import { type ZoneTransaction, int8 } from '#mesh/postgres';
 import type { Admin } from '../../domain/admin.ts';
 import type { AnchorChoice } from '../../domain/revocation.ts';
-import type { Activation, CachedKind, CallFacts, Mutation, ZoneKeyRow } from '../../ports/control-store.ts';
+import type { Activation, CachedKind, CallFacts, Mutation } from '../../ports/control-store.ts';
+import type { ZoneKeyRow } from '../../ports/zone-keys.ts';
 import { columnOf } from './table-shape.ts';
 
 type Actor = Pick<Admin, 'tokenId' | 'name' | 'zoneId'>;

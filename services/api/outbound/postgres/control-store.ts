@@ -49,6 +49,7 @@ import {
   subjectIssuerShape,
   zoneShape,
 } from './table-shapes.ts';
+import { createZoneKeyRows } from './zone-key-rows.ts';
 
 export function createControlStore(database: Database): ControlStore {
   return {
@@ -100,6 +101,7 @@ function controlReads(tx: ZoneTransaction): ControlReads {
     policyVersions: createCollection(tx, policyVersionShape),
     policySets: createCollection(tx, policySetShape),
     policySetVersions: createCollection(tx, policySetVersionShape),
+    zoneKeys: createZoneKeyRows(tx),
     policySources: (versionIds) => selectSources(tx, versionIds),
     activeVersion: () => selectActiveVersion(tx),
     previouslyActive: (policySetId) => selectPreviouslyActive(tx, policySetId),

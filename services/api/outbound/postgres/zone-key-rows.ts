@@ -47,10 +47,14 @@ export function createZoneKeyRows(tx: ZoneTransaction): ZoneKeys {
     },
     rotate: async ({ keyId, publicJwkJson, envelope }, { leadSeconds, reason }) =>
       positionOf(
-        await tx.one<PositionRow>(
-          'SELECT incarnation, number FROM sts_pub.rotate_zone_key($1, $2, $3, $4, $5, $6)',
-          [tx.zoneId, keyId, publicJwkJson, envelope, leadSeconds, reason],
-        ),
+        await tx.one<PositionRow>('SELECT incarnation, number FROM sts_pub.rotate_zone_key($1, $2, $3, $4, $5, $6)', [
+          tx.zoneId,
+          keyId,
+          publicJwkJson,
+          envelope,
+          leadSeconds,
+          reason,
+        ]),
       ),
     replace: async ({ keyId, publicJwkJson, envelope }, reason) => {
       const row = await tx.one<PositionRow & { revocation: string; retired: string[] }>(
