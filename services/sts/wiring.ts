@@ -10,7 +10,7 @@ import type { RateLimiter } from '#mesh/redis';
 import { createLedgerRelay, createSurface, openFoundation, requireStores } from '#mesh/runtime';
 import type { Foundation, Surface, Wired } from '#mesh/runtime';
 import { createKeyring } from '#mesh/secrets';
-import { createRefusalSampler, createTrail } from '#mesh/trail';
+import { createRefusalSampler } from '#mesh/trail';
 import type { Trail } from '#mesh/trail';
 import type { StsConfig } from './config.ts';
 import { authorizeCall, refuseCall } from './flows/authorize-call/authorize-call.ts';
@@ -43,10 +43,10 @@ import { sweepHolds } from './outbound/postgres/hold-sweep.ts';
 import { openHolds } from './outbound/postgres/open-holds.ts';
 import { createPointLeadership } from './outbound/postgres/point-leadership-postgres.ts';
 import { openRevocationDatabase } from './outbound/postgres/revocation-database.ts';
-import { readWatermarks } from './outbound/postgres/watermarks.ts';
 import { createSessionRecordsPostgres } from './outbound/postgres/session-records-postgres.ts';
 import { shareByZone } from './outbound/postgres/zone-shares.ts';
 import type { ZoneShares } from './outbound/postgres/zone-shares.ts';
+import { openTrail } from './outbound/redis/open-trail.ts';
 import { createMintLimiter } from './outbound/redis/mint-limiter-redis.ts';
 import { createMandateReader, createMandateSigner } from './outbound/signing/mandate-signer.ts';
 import { createProofChecker } from './outbound/possession/proof-checker-dpop.ts';
@@ -72,26 +72,6 @@ interface Parts {
   readonly clients: OpenClientChecks;
 }
 
-async function openTrail({ config, foundation }: Base): Promise<Trail> {
-  const { keys, trail: journal } = config;
-  const { clock, logger, metrics, database } = foundation;
-  return createTrail({
-    producer: 'sts',
-    redis: foundation.ledgerRedis,
-    journalDirectory: journal.journalDirectory,
-    maxBytes: journal.journalMaxBytes,
-    auditKey: keys.auditHmacKey,
-    previousAuditKey: keys.auditHmacKeyPrevious,
-    streamSigner: foundation.signer,
-    highWaterPercent: journal.streamHighWaterPercent,
-    watermarks: async () => readWatermarks(database),
-    clock,
-    newId,
-    logger,
-    metrics,
-  });
-}
-
 async function openParts(base: Base, stack: AsyncDisposableStack): Promise<Parts> {
   const { config, foundation, own } = base;
   const { stores, keys } = config;
@@ -99,7 +79,7 @@ async function openParts(base: Base, stack: AsyncDisposableStack): Promise<Parts
   // The seeds: streams in database 0, limits in 1.
   const limits = { url: stores.redisUrl, password: stores.redisPassword, db: 1, name: 'sts-limits', logger };
   const limiter = createRateLimiter({ redis: stack.use(createRedis(limits)) });
-  const trail = stack.use(await openTrail(base));
+  const trail = stack.use(await openTrail(config, foundation));
   const kek = { current: keys.zoneKek.toString('hex'), previous: keys.zoneKekPrevious?.toString('hex') };
   const vault = createVault(createKeyring(kek));
   // Two connections stay for the relay, the watermarks and readiness.
