@@ -5,6 +5,7 @@ import { createHealth } from '#mesh/health';
 import type { Health } from '#mesh/health';
 import { SYSTEM_ZONE, newId } from '#mesh/ids';
 import { callerName } from '#mesh/identity';
+import { proofAlgorithms } from '#mesh/mandate';
 import { createRateLimiter, createRedis, createStreamSigner } from '#mesh/redis';
 import type { RateLimiter } from '#mesh/redis';
 import { createLedgerRelay, createSurface, openFoundation, requireStores } from '#mesh/runtime';
@@ -15,15 +16,14 @@ import type { Trail } from '#mesh/trail';
 import type { StsConfig } from './config.ts';
 import { authorizeCall, refuseCall } from './flows/authorize-call/authorize-call.ts';
 import { bindPolicyFlows } from './flows/bind-policy.ts';
+import { bindTokenFlows } from './flows/bind-tokens.ts';
+import { providerFlows } from './flows/connections/provider-flows.ts';
 import { exchangeToken } from './flows/exchange-token/exchange-token.ts';
 import { makeZoneKey, sealSecret } from './flows/keep-secrets.ts';
 import { mintSession } from './flows/mint-session.ts';
-import { issuerMetadata, zoneJwks, zoneMetadata } from './flows/publish-zone.ts';
 import { watchHold } from './flows/watch-hold.ts';
 import { watchPoints } from './flows/watch-points.ts';
-import { addPublishedRoutes } from './inbound/http/published-routes.ts';
-import { addStepUpRoutes } from './inbound/http/step-up.ts';
-import { addTokenEndpoint } from './inbound/http/token-endpoint.ts';
+import { addEndpoints } from './inbound/http/endpoints.ts';
 import { addStsService } from './inbound/rpc/sts-service.ts';
 import type { StsServiceDeps } from './inbound/rpc/sts-service.ts';
 import { createZoneWindows } from './inbound/rpc/zone-windows.ts';
@@ -43,6 +43,7 @@ import { sweepHolds } from './outbound/postgres/hold-sweep.ts';
 import { openHolds } from './outbound/postgres/open-holds.ts';
 import { createPointLeadership } from './outbound/postgres/point-leadership-postgres.ts';
 import { openRevocationDatabase } from './outbound/postgres/revocation-database.ts';
+import { openTokenRevocation } from './outbound/postgres/open-token-revocation.ts';
 import { createSessionRecordsPostgres } from './outbound/postgres/session-records-postgres.ts';
 import { shareByZone } from './outbound/postgres/zone-shares.ts';
 import type { ZoneShares } from './outbound/postgres/zone-shares.ts';
@@ -137,7 +138,9 @@ function bindPorts({ config, foundation, own }: Base, parts: Parts) {
     evidence: trail,
     refusalSampler: createRefusalSampler({ clock }),
     sessionRecords: createSessionRecordsPostgres(parts.shares),
+    ...openTokenRevocation(foundation.database, parts.shares, clock),
     ...parts.clients.ports,
+    proofAlgorithms,
     proofChecker: createProofChecker({ ...config.issuer, ...config.addresses, ...config.keys, clock }),
     // In dev mints go on uncounted while Redis is away (data.md).
     mintLimiter: createMintLimiter({
@@ -174,6 +177,7 @@ function rpcDeps({ config, foundation: { clock }, own }: Base, ports: Ports, hea
       sealSecret: (secret, location) => sealSecret(ports, secret, location),
     },
     policy: bindPolicyFlows(ports),
+    providers: providerFlows({ ...ports, random: randomBytes, ...config.providers }),
     authorize: {
       authorizeCall: async (question) => {
         const startedAt = performance.now();
@@ -220,21 +224,15 @@ async function openSurface(base: Base, ports: Ports, about: { health: Health; tr
     health,
     clock,
     rpc: (router) => addStsService(router, rpcDeps(base, ports, health)),
-    http: async (app) => {
-      await addTokenEndpoint(app, {
+    http: async (app) =>
+      addEndpoints(app, {
+        ...bindTokenFlows(ports),
+        issuer: ports.issuer,
         exchangeToken: async (request) => counted(own, 'exchanges', async () => exchangeToken(ports, request)),
         proofNonce: () => ports.proofChecker.nonce(),
-      });
-      await addStepUpRoutes(app, {
         watchHold: async (question) => watchHold(ports, question),
         onDrain: (listener) => health.onDrain(listener),
-      });
-      addPublishedRoutes(app, {
-        zoneJwks: async (zoneId, wantedKid) => zoneJwks(ports, zoneId, wantedKid),
-        issuerMetadata: () => issuerMetadata(ports),
-        zoneMetadata: async (zoneId) => zoneMetadata(ports, zoneId),
-      });
-    },
+      }),
     onRefused: ({ rpc, reason, caller, requestId, traceId }) => {
       const metadata = { rpc, reason, caller: callerName(caller) };
       trail.emitLater({ zoneId: SYSTEM_ZONE, eventType: 'rpc.refused', requestId, traceId, metadata });

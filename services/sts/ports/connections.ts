@@ -1,10 +1,11 @@
 // The need: what the STS holds at providers, and attempts to get it, kept so that no replica undoes another's renewal.
 import type { Connection } from '../domain/connection.ts';
 
-export interface SealedTokens {
-  readonly accessEnvelope: Uint8Array;
+/** Tokens to be kept; sealed for their row before they are written. */
+export interface NewTokens {
+  readonly accessToken: string;
   /** Undefined keeps the one that is there. */
-  readonly refreshEnvelope: Uint8Array | undefined;
+  readonly refreshToken: string | undefined;
   readonly providerVersion: number;
   readonly expiresAtMs: number | undefined;
   readonly scopes: readonly string[];
@@ -34,7 +35,7 @@ export interface Connections {
   /** For one holder at a time; lapses after `leaseMs` by the database's clock. */
   lease(key: ConnectionKey, holder: string, leaseMs: number): Promise<Lease>;
   /** Writes new tokens over version `version` and ends the lease; false when the row has moved on or was revoked. */
-  renew(key: ConnectionKey, id: string, renewal: { version: number; tokens: SealedTokens }): Promise<boolean>;
+  renew(key: ConnectionKey, id: string, renewal: { version: number; tokens: NewTokens }): Promise<boolean>;
   /** Ends the lease. With `error` the connection is broken: nothing is released from it until it is made anew. */
   release(
     key: ConnectionKey,
@@ -42,7 +43,7 @@ export interface Connections {
     end: { holder: string; error?: string; providerVersion?: number },
   ): Promise<void>;
   /** Puts a new connection in the place of the one there may be. */
-  replace(key: ConnectionKey, id: string, tokens: SealedTokens): Promise<void>;
+  replace(key: ConnectionKey, id: string, tokens: NewTokens): Promise<void>;
 }
 
 export interface ConnectionAttempt {

@@ -68,12 +68,34 @@ function upstreamMandate(
   deps: ReleaseDeps,
   call: KnownCall,
   about: { key: SigningKey; scopes: readonly string[] },
-): { token: string; expiresAtMs: number } {
+): Signed {
   const { identifier } = call.resource;
   assertMaySign(deps, call.zone.id, about.key);
   const at = { resource: identifier, scopes: about.scopes, jti: deps.newId(), nowMs: call.nowMs };
   const claims = { ...upstreamClaims(call.mandate.claims, at), rev: deps.revocations.applied() };
   return { token: deps.mandateSigner.sign(claims, about.key), expiresAtMs: claims.exp * 1000 };
+}
+
+interface Signed {
+  readonly token: string;
+  readonly expiresAtMs: number;
+}
+
+/** What every injection has; 0 when nothing of it expires. */
+function bare({ plan, credential }: PreparedRelease, signed: Signed | undefined): Injection {
+  const expiries = [signed?.expiresAtMs, credential?.expiresAtMs].filter((ms) => ms !== undefined);
+  const expiresAtMs = expiries.length === 0 ? 0 : Math.min(...expiries);
+  const identityMandate = plan.identity && signed ? signed.token : '';
+  return { headerName: '', headerValue: '', queryName: '', queryValue: '', identityMandate, expiresAtMs };
+}
+
+function secretOf({ plan, credential }: PreparedRelease, signed: Signed | undefined): string {
+  const secret = plan.kind === 'caracal_mandate' ? signed?.token : credential?.secret;
+  const value = plan.prefix + (secret ?? '');
+  if (secret === undefined || secret === '' || !isHeaderValue(value)) {
+    throw fail('credential_not_releasable', { privateDetail: 'not_a_header_value' });
+  }
+  return value;
 }
 
 /** Signs and puts together, synchronously. */
@@ -82,18 +104,11 @@ export function release(
   call: KnownCall,
   from: PreparedRelease & { readonly scopes: readonly string[] },
 ): Injection {
-  const { plan, credential, key, scopes } = from;
+  const { plan, key, scopes } = from;
   const signed = key ? upstreamMandate(deps, call, { key, scopes }) : undefined;
-  const identityMandate = plan.identity && signed ? signed.token : '';
-  const expiries = [signed?.expiresAtMs, credential?.expiresAtMs].filter((ms) => ms !== undefined);
-  const expiresAtMs = expiries.length === 0 ? 0 : Math.min(...expiries);
-  const nothing = { headerName: '', headerValue: '', queryName: '', queryValue: '', identityMandate, expiresAtMs };
-  if (plan.kind === 'none') return nothing;
-  const secret = plan.kind === 'caracal_mandate' ? (signed?.token ?? '') : (credential?.secret ?? '');
-  const value = plan.prefix + secret;
-  if (secret === '' || !isHeaderValue(value)) {
-    throw fail('credential_not_releasable', { privateDetail: 'not_a_header_value' });
-  }
-  if (plan.queryName !== '') return { ...nothing, queryName: plan.queryName, queryValue: value };
-  return { ...nothing, headerName: plan.headerName, headerValue: value };
+  const injection = bare(from, signed);
+  if (plan.kind === 'none') return injection;
+  const value = secretOf(from, signed);
+  if (plan.queryName !== '') return { ...injection, queryName: plan.queryName, queryValue: value };
+  return { ...injection, headerName: plan.headerName, headerValue: value };
 }

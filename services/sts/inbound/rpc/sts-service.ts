@@ -6,6 +6,7 @@ import { serveAuthorize } from './authorize-stream.ts';
 import type { AuthorizeStreamDeps } from './authorize-stream.ts';
 import { policyHandlers } from './policy-calls.ts';
 import type { PolicyFlows } from './policy-calls.ts';
+import { providerCalls } from './provider-calls.ts';
 import { noPeer, unaryHandlers } from './unary.ts';
 import type { UnaryFlows } from './unary.ts';
 
@@ -15,6 +16,7 @@ const exporterBytes = 32;
 
 export interface StsServiceDeps {
   readonly unary: UnaryFlows;
+  readonly providers: Parameters<typeof providerCalls>[0];
   readonly policy: PolicyFlows;
   readonly authorize: AuthorizeStreamDeps;
   readonly onStream: (opened: boolean) => void;
@@ -24,6 +26,7 @@ export interface StsServiceDeps {
 export function addStsService(router: ConnectRouter, deps: StsServiceDeps): void {
   router.service(StsService, {
     ...unaryHandlers(deps.unary),
+    ...providerCalls(deps.providers),
     ...policyHandlers(deps.policy),
     async *authorize(requests, context) {
       const caller = callerOf(context);

@@ -2,7 +2,8 @@
 import { fail } from '#mesh/failure';
 import type { ZoneTransaction } from '#mesh/postgres';
 import type { Connection } from '../../domain/connection.ts';
-import type { ConnectionAttempts, ConnectionKey, Connections, SealedTokens } from '../../ports/connections.ts';
+import type { ConnectionAttempts, ConnectionKey, Connections, NewTokens } from '../../ports/connections.ts';
+import type { Vault } from '../../ports/vault.ts';
 import * as rows from './connection-rows.ts';
 import { inZone as inKnownZone } from './zone-reader.ts';
 import type { ZoneShares } from './zone-shares.ts';
@@ -10,10 +11,21 @@ import type { ZoneShares } from './zone-shares.ts';
 /** Attempts a zone may have under way: more are no administrators, and each costs a row for ten minutes. */
 const maxAttempts = 200;
 
-const valuesOf = (tokens: SealedTokens): rows.TokenValues => ({
-  ...tokens,
-  expiresAt: tokens.expiresAtMs === undefined ? null : new Date(tokens.expiresAtMs),
-});
+type Sealer = Pick<Vault, 'seal'>;
+
+/** Each token for its own column of the row: moved to another it does not open. */
+function sealed(vault: Sealer, id: string, tokens: NewTokens): rows.TokenValues {
+  const seal = (text: string, column: string): Uint8Array =>
+    vault.seal(Buffer.from(text, 'utf8'), { table: 'sts.provider_connections', column, rowId: id });
+  const { accessToken, refreshToken, providerVersion, expiresAtMs, scopes } = tokens;
+  return {
+    accessEnvelope: seal(accessToken, 'access_envelope'),
+    refreshEnvelope: refreshToken === undefined ? undefined : seal(refreshToken, 'refresh_envelope'),
+    providerVersion,
+    expiresAt: expiresAtMs === undefined ? null : new Date(expiresAtMs),
+    scopes,
+  };
+}
 
 async function inZone<T>(database: ZoneShares, zoneId: string, work: (tx: ZoneTransaction) => Promise<T>): Promise<T> {
   const found = await inKnownZone(database, zoneId, async (tx) => ({ value: await work(tx) }));
@@ -27,7 +39,7 @@ export interface CurrentConnections {
   drop(zoneId: string, providerId: string, subject: string): void;
 }
 
-export function createConnections(database: ZoneShares, memory: CurrentConnections): Connections {
+export function createConnections(database: ZoneShares, memory: CurrentConnections, vault: Sealer): Connections {
   const forget = ({ zoneId, providerId, subject }: ConnectionKey): void => memory.drop(zoneId, providerId, subject);
   return {
     current: async ({ zoneId, providerId, subject }) => memory.get(zoneId, providerId, subject),
@@ -47,7 +59,7 @@ export function createConnections(database: ZoneShares, memory: CurrentConnectio
       }),
     async renew(key, id, { version, tokens }) {
       const written = await inZone(database, key.zoneId, async (tx) =>
-        rows.updateTokens(tx, { id, version, tokens: valuesOf(tokens) }),
+        rows.updateTokens(tx, { id, version, tokens: sealed(vault, id, tokens) }),
       );
       forget(key);
       return written > 0;
@@ -63,7 +75,7 @@ export function createConnections(database: ZoneShares, memory: CurrentConnectio
     async replace(key, id, tokens) {
       await inZone(database, key.zoneId, async (tx) => {
         await rows.updateReplaced(tx, key);
-        await rows.insertConnection(tx, { ...key, id, tokens: valuesOf(tokens) });
+        await rows.insertConnection(tx, { ...key, id, tokens: sealed(vault, id, tokens) });
       });
       forget(key);
     },

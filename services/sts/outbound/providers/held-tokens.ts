@@ -9,11 +9,10 @@ import { isPaused, tokenExpiryMs, tokenState, type Connection } from '../../doma
 import type { Provider } from '../../domain/directory.ts';
 import type { OAuthSettings } from '../../domain/provider-settings.ts';
 import type { GrantedTokens } from '../../domain/token-answer.ts';
-import type { ConnectionKey, Connections, SealedTokens } from '../../ports/connections.ts';
+import type { ConnectionKey, Connections } from '../../ports/connections.ts';
 import type { ObtainedCredential } from '../../ports/provider-credentials.ts';
 import type { TokenEndpoint, TokenGrant } from '../../ports/token-endpoint.ts';
 import type { Vault } from '../../ports/vault.ts';
-import { openClientSecret } from './sealed-secrets.ts';
 
 export interface BrokenConnection {
   readonly zoneId: string;
@@ -26,7 +25,7 @@ export interface BrokenConnection {
 export interface HeldTokensOptions {
   readonly connections: Connections;
   readonly tokenEndpoint: TokenEndpoint;
-  readonly vault: Vault;
+  readonly vault: Pick<Vault, 'open'>;
   readonly clock: Pick<Clock, 'now' | 'monotonic' | 'sleep'>;
   readonly newId: IdSource;
   /** MAX_GRANT_TTL_SECONDS. */
@@ -60,24 +59,6 @@ const maxRemembered = 10_000;
 
 export interface HeldTokens {
   obtain(held: HeldToken): Promise<ObtainedCredential>;
-}
-
-/** Seals tokens for the row `id`. */
-export function sealTokens(
-  vault: Pick<Vault, 'seal'>,
-  id: string,
-  about: { tokens: GrantedTokens; providerVersion: number; expiresAtMs: number | undefined; asked: readonly string[] },
-): SealedTokens {
-  const { accessToken, refreshToken, scopes } = about.tokens;
-  const seal = (text: string, column: string): Uint8Array =>
-    vault.seal(Buffer.from(text, 'utf8'), { table: 'sts.provider_connections', column, rowId: id });
-  return {
-    accessEnvelope: seal(accessToken, 'access_envelope'),
-    refreshEnvelope: refreshToken === undefined ? undefined : seal(refreshToken, 'refresh_envelope'),
-    providerVersion: about.providerVersion,
-    expiresAtMs: about.expiresAtMs,
-    scopes: scopes ?? about.asked,
-  };
 }
 
 class Held implements HeldTokens {
@@ -188,18 +169,12 @@ class Held implements HeldTokens {
   }
 
   async #ask(held: HeldToken, connection: Connection, holder: string): Promise<ObtainedCredential> {
-    const { tokenEndpoint, vault, clock, onObtained } = this.#options;
+    const { tokenEndpoint, clock, onObtained } = this.#options;
     const { key, provider, settings } = held;
     const grant = this.#grantOf(held, connection);
     if (!grant) return this.#breakOff(held, connection, { holder, error: 'expired_without_refresh_token' });
     const askedAtMs = clock.now();
-    const outcome = await tokenEndpoint.request({
-      zoneId: key.zoneId,
-      providerId: provider.id,
-      settings,
-      clientSecret: openClientSecret(vault, provider, settings.clientAuthentication),
-      grant,
-    });
+    const outcome = await tokenEndpoint.request({ zoneId: key.zoneId, provider, settings, grant });
     switch (outcome.kind) {
       case 'granted':
         onObtained?.('renewed');
@@ -227,21 +202,17 @@ class Held implements HeldTokens {
     connection: Connection,
     { tokens, askedAtMs }: { tokens: GrantedTokens; askedAtMs: number },
   ): Promise<ObtainedCredential> {
-    const { vault, connections, capSeconds } = this.#options;
+    const { connections, capSeconds } = this.#options;
     const renewable = selfService || tokens.refreshToken !== undefined || connection.refreshEnvelope !== undefined;
-    const { expiresInSeconds } = tokens;
+    const { accessToken, expiresInSeconds, scopes = settings.scopes } = tokens;
     const expiresAtMs = tokenExpiryMs({ askedAtMs, expiresInSeconds, capSeconds, renewable });
-    const sealed = sealTokens(vault, connection.id, {
-      // RFC 6749 §4.4.3: client credentials come without a refresh token; one that is sent all the same is not kept.
-      tokens: selfService ? { ...tokens, refreshToken: undefined } : tokens,
-      providerVersion: provider.version,
-      expiresAtMs,
-      asked: settings.scopes,
-    });
-    const renewal = { version: connection.refreshVersion, tokens: sealed };
+    // RFC 6749 §4.4.3: client credentials come without a refresh token; one that is sent all the same is not kept.
+    const refreshToken = selfService ? undefined : tokens.refreshToken;
+    const kept = { accessToken, refreshToken, providerVersion: provider.version, expiresAtMs, scopes };
+    const renewal = { version: connection.refreshVersion, tokens: kept };
     const stored = await this.#insist(async () => connections.renew(key, connection.id, renewal));
     if (!stored) throw fail('credential_not_provisioned', { privateDetail: 'connection_ended_meanwhile' });
-    return { secret: tokens.accessToken, expiresAtMs };
+    return { secret: accessToken, expiresAtMs };
   }
 
   async #insist(store: () => Promise<boolean>): Promise<boolean> {

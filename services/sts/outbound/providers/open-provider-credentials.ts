@@ -42,9 +42,10 @@ export interface ProviderPorts {
 export function openProviderCredentials(options: OpenProviderCredentialsOptions): ProviderPorts {
   const { shares, memory, egress, vault, evidence, clock, newId, metrics } = options;
   const breaker = createFailureBreaker({ clock, onOpen: () => metrics.providerCircuitsOpened.inc() });
-  const connections = createConnections(shares, memory);
+  const connections = createConnections(shares, memory, vault);
   const tokenEndpoint = createTokenEndpoint({
     egress,
+    vault,
     breaker,
     clock,
     newId,

@@ -6,11 +6,14 @@ import type { OAuthSettings } from '../../domain/provider-settings.ts';
 import { readTokenAnswer } from '../../domain/token-answer.ts';
 import type { Egress, EgressOutcome } from '../../ports/egress.ts';
 import type { TokenEndpoint, TokenGrant, TokenOutcome, TokenRequest } from '../../ports/token-endpoint.ts';
+import type { Vault } from '../../ports/vault.ts';
 import { proveClient } from './client-authentication.ts';
 import type { FailureBreaker } from './failure-breaker.ts';
+import { openClientSecret } from './sealed-secrets.ts';
 
 export interface TokenEndpointOptions {
   readonly egress: Egress;
+  readonly vault: Pick<Vault, 'open'>;
   readonly breaker: FailureBreaker;
   readonly clock: Pick<Clock, 'now' | 'sleep'>;
   readonly newId: IdSource;
@@ -70,9 +73,10 @@ function maybeUsedUp(answer: EgressOutcome): boolean {
 }
 
 export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoint {
-  const { egress, breaker, clock, newId, random } = options;
+  const { egress, vault, breaker, clock, newId, random } = options;
 
-  async function ask({ zoneId, settings, clientSecret, grant }: TokenRequest): Promise<TokenOutcome> {
+  async function ask({ zoneId, provider, settings, grant }: TokenRequest): Promise<TokenOutcome> {
+    const clientSecret = openClientSecret(vault, provider, settings.clientAuthentication);
     for (let attempt = 1; ; attempt += 1) {
       // A new assertion for each try: its id is good once.
       const proof = await proveClient(settings, clientSecret, { nowMs: clock.now(), newId });
@@ -98,9 +102,9 @@ export function createTokenEndpoint(options: TokenEndpointOptions): TokenEndpoin
     async request(request) {
       let outcome: TokenOutcome;
       try {
-        outcome = await breaker.run(`${request.zoneId} ${request.providerId}`, async () => ask(request));
+        outcome = await breaker.run(`${request.zoneId} ${request.provider.id}`, async () => ask(request));
       } catch {
-        // The secret does not fit the configured way to prove the client: nothing was sent.
+        // The secret is missing, does not open or does not fit the way to prove the client: nothing was sent.
         outcome = { kind: 'forbidden', cause: 'client_cannot_be_proven' };
       }
       options.onRequest?.(outcome.kind);
