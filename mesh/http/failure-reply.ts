@@ -21,10 +21,11 @@ const clientChallenge = 'Basic realm="caracal"';
 /** Pure. Shows the public sentence and safe details alone; cause and private detail stay in the log. */
 export function renderFailure(failure: Failure, requestId: string): RenderedFailure {
   const { entry, reason } = failure;
-  const details = detailsOf(failure);
+  const { members, details } = detailsOf(failure);
   const body = {
     error: entry.oauthError,
     error_description: failure.description,
+    ...members,
     requestId,
     ...(details === undefined ? {} : { details }),
   };
@@ -41,14 +42,20 @@ export function renderFailure(failure: Failure, requestId: string): RenderedFail
 
 function challengeOf(reason: string, oauthError: string): string {
   if (reason === 'invalid_client') return clientChallenge;
-  return oauthError === 'invalid_token' ? `${bearerChallenge}, error="invalid_token"` : bearerChallenge;
+  return wordsInChallenge.has(oauthError) ? `${bearerChallenge}, error="${oauthError}"` : bearerChallenge;
 }
 
-function detailsOf({ entry, reason, details, fields }: Failure): JsonObject | undefined {
-  const all: Record<string, JsonValue> = { ...details };
+/** What a client learns from the challenge alone: a better token, or an approval, would help. */
+const wordsInChallenge: ReadonlySet<string> = new Set(['invalid_token', 'interaction_required']);
+
+/** The challenge of an approval stands beside `error`, where clients of the token endpoint look for it. */
+function detailsOf({ entry, reason, details, fields }: Failure): { members: JsonObject; details?: JsonObject } {
+  const inBody = reason === 'interaction_required';
+  const all: Record<string, JsonValue> = inBody ? {} : { ...details };
   if (fields.length > 0) all['fields'] = fields.map(({ path, rule }) => ({ path, rule }));
   if (entry.oauthError !== reason) all['reason'] = reason;
-  return Object.keys(all).length === 0 ? undefined : all;
+  const members = inBody ? { ...details } : {};
+  return Object.keys(all).length === 0 ? { members } : { members, details: all };
 }
 
 /** A place an answer can be written to. */

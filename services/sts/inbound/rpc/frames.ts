@@ -2,7 +2,7 @@
 import { create } from '@bufbuild/protobuf';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { AuthorizeResponseSchema } from '#gen/caracal/sts/v1/sts_pb';
-import type { AuthorizeResponse, Question } from '#gen/caracal/sts/v1/sts_pb';
+import type { AuthorizeResponse, ChallengeSchema, Question } from '#gen/caracal/sts/v1/sts_pb';
 import type { Reason } from '#gen/caracal/failure/v1/failure_pb';
 import type { Failure } from '#mesh/failure';
 import { isTextId, newId } from '#mesh/ids';
@@ -17,6 +17,8 @@ const maxResource = 512;
 const maxPath = 8192;
 /** sts.proto: 1 to 30000. */
 const maxDeadlineMs = 30_000;
+/** Ids have 36 characters and secrets 43; what is longer is neither. */
+const maxChallenge = 128;
 /** Diagnostics in a verdict are for a response header's worth of reading, not for a policy's whole output. */
 const maxDiagnosticsBytes = 8192;
 
@@ -33,6 +35,10 @@ export function questionProblem(question: Question): string | undefined {
     [/^[A-Z][A-Z0-9-]{0,31}$/.test(question.method), 'method'],
     [question.path.startsWith('/') && question.path.length <= maxPath && question.path.isWellFormed(), 'path'],
     [question.requestId === '' || isTextId(question.requestId), 'request_id'],
+    [/^([0-9a-f]{64})?$/.test(question.argumentsDigest), 'arguments_digest'],
+    [(question.challengeId === '') === (question.challengeSecret === ''), 'challenge_secret'],
+    [question.challengeId.length <= maxChallenge, 'challenge_id'],
+    [question.challengeSecret.length <= maxChallenge, 'challenge_secret'],
   ];
   return rules.find(([holds]) => !holds)?.[1];
 }
@@ -54,6 +60,25 @@ export function callQuestion(question: Question, mandate: string): CallQuestion 
       ...(question.provenX5tS256 === '' ? {} : { x5tS256: question.provenX5tS256 }),
     },
     again: question.again,
+    ...(question.argumentsDigest === '' ? {} : { argumentsDigest: question.argumentsDigest }),
+    ...(question.challengeId === ''
+      ? {}
+      : { challenge: { id: question.challengeId, secret: question.challengeSecret } }),
+  };
+}
+
+/** The challenge of `interaction_required`, from the details its failure carries; undefined for every other failure. */
+function challengeOf({ reason, details }: Failure): MessageInitShape<typeof ChallengeSchema> | undefined {
+  if (reason !== 'interaction_required') return undefined;
+  const text = (name: string): string => {
+    const value = details?.[name];
+    return typeof value === 'string' ? value : '';
+  };
+  return {
+    id: text('challenge_id'),
+    type: text('challenge_type'),
+    secret: text('challenge_secret'),
+    expiresAtMs: BigInt(Date.parse(text('challenge_expires_at')) || 0),
   };
 }
 
@@ -72,6 +97,7 @@ export function refusalFrame(id: bigint, failure: Failure): AuthorizeResponse {
 export function verdictFrame(id: bigint, verdict: CallVerdict): AuthorizeResponse {
   if (verdict.kind === 'refused') {
     const { failure } = verdict;
+    const challenge = challengeOf(failure);
     const value = {
       reason: failure.entry.number as Reason,
       description: failure.description,
@@ -79,6 +105,7 @@ export function verdictFrame(id: bigint, verdict: CallVerdict): AuthorizeRespons
       eventId: verdict.eventId,
       requiredScopes: [...verdict.requiredScopes],
       retryAfterMs: BigInt(Math.ceil(failure.retryAfterMs ?? 0)),
+      ...(challenge === undefined ? {} : { challenge }),
     };
     return frame({ case: 'verdict', value: { id, outcome: { case: 'refused', value } } });
   }
