@@ -12,7 +12,7 @@ export interface Asked {
 }
 
 export interface DecisionFacts {
-  readonly eventType: 'token.exchange' | 'gateway.decision';
+  readonly eventType: 'token.exchange' | 'gateway.decision' | 'token.introspect' | 'token.revoke';
   readonly asked: Asked;
   /** The zone that was proven; undefined puts the event under the system zone. */
   readonly zoneId: string | undefined;

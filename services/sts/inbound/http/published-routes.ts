@@ -5,6 +5,8 @@ import type { JsonObject } from '#mesh/failure';
 import { isTextId } from '#mesh/ids';
 
 export interface PublishedDeps {
+  /** ISSUER_URL; its path, if it has one, decides where its metadata is looked for. */
+  readonly issuer: string;
   /** With the key that the reader has met and does not know, if it says so. */
   readonly zoneJwks: (zoneId: string, wantedKid?: string) => Promise<object>;
   readonly issuerMetadata: () => JsonObject;
@@ -29,6 +31,16 @@ function wantedKid(query: Record<string, unknown>): string | undefined {
   return isTextId(kid) ? kid : undefined;
 }
 
+/**
+ * RFC 8414 §3.1 puts the well-known part between host and path of an issuer. The plain path stays beside it, for a proxy that
+ * takes the issuer's path away before it asks.
+ */
+function metadataPaths(issuer: string): readonly string[] {
+  const plain = '/.well-known/oauth-authorization-server';
+  const path = new URL(issuer).pathname.replace(/\/$/, '');
+  return path === '' ? [plain] : [plain, `${plain}${path}`];
+}
+
 /** Adds the routes; refusals are never cached, answers five minutes. */
 export function addPublishedRoutes(app: FastifyInstance, deps: PublishedDeps): void {
   app.get<{ Querystring: Record<string, unknown> }>('/.well-known/jwks.json', async (request, reply) => {
@@ -43,10 +55,12 @@ export function addPublishedRoutes(app: FastifyInstance, deps: PublishedDeps): v
       return jwks;
     });
   }
-  app.get('/.well-known/oauth-authorization-server', async (_request, reply) => {
-    published(reply);
-    return deps.issuerMetadata();
-  });
+  for (const path of metadataPaths(deps.issuer)) {
+    app.get(path, async (_request, reply) => {
+      published(reply);
+      return deps.issuerMetadata();
+    });
+  }
   app.get<{ Params: { zone: string } }>(
     '/zones/:zone/.well-known/oauth-authorization-server',
     async (request, reply) => {

@@ -1,0 +1,17 @@
+// What ends mandates at their client's request: the anchor's writer, and the wait until every enforcement point has it.
+import type { Database } from '#mesh/postgres';
+import { createRevocationBarrier } from '#mesh/revocation';
+import type { RevocationBarrier } from '#mesh/revocation';
+import type { Clock } from '#mesh/time';
+import type { TokenRevoker } from '../../ports/token-revoker.ts';
+import { createTokenRevoker } from './token-revoker-postgres.ts';
+import type { ZoneShares } from './zone-shares.ts';
+
+export interface TokenRevocationPorts {
+  readonly tokenRevoker: TokenRevoker;
+  readonly barrier: RevocationBarrier;
+}
+
+export function openTokenRevocation(database: Database, shares: ZoneShares, clock: Clock): TokenRevocationPorts {
+  return { tokenRevoker: createTokenRevoker(shares), barrier: createRevocationBarrier(database, clock) };
+}
