@@ -6,12 +6,12 @@ import { parseHostEntries } from '#mesh/egress';
 import { fail } from '#mesh/failure';
 import { createHealth, type Health } from '#mesh/health';
 import { newId } from '#mesh/ids';
-import { parseMandate, refuseMandate } from '#mesh/mandate';
+import { parseMandate, proofAlgorithms, refuseMandate } from '#mesh/mandate';
 import { createInvalidationTail, createRevocationView, createTailSource } from '#mesh/revocation';
 import { createSurface, peerTls, requireStores, type Surface, type Wired } from '#mesh/runtime';
 import { createLogger, createMetrics, traceFrom, type Logger, type Metrics } from '#mesh/telemetry';
 import { createClock, type DisciplinedClock } from '#mesh/time';
-import { createRefusalSampler, createTrail, type Trail } from '#mesh/trail';
+import { createRefusalSampler } from '#mesh/trail';
 import type { GatewayConfig } from './config.ts';
 import { VerdictMemory } from './domain/verdict-memory.ts';
 import type { ForwardDeps } from './flows/forward-request/exchange.ts';
@@ -23,8 +23,10 @@ import { createProxyHandler } from './inbound/http/proxy-handler.ts';
 import { changeHandlers } from './inbound/stream/changes.ts';
 import { every } from './inbound/timer/every.ts';
 import { createGatewayMetrics, observeSizes } from './metrics.ts';
+import { createProofChecker } from './outbound/possession/proof-checker-dpop.ts';
 import { createStsPeer, type StsPeerOptions } from './outbound/peer/sts-peer.ts';
-import { createPostgresStores, type PostgresStores } from './outbound/postgres/postgres-stores.ts';
+import { createPostgresStores } from './outbound/postgres/postgres-stores.ts';
+import { openTrail } from './outbound/redis/open-trail.ts';
 import { createRedisStores, type RedisStores } from './outbound/redis/redis-stores.ts';
 import { createUpstreamClient } from './outbound/undici/upstream-client-undici.ts';
 import type { Allowed } from './ports/authorizer.ts';
@@ -115,8 +117,8 @@ async function openParts(base: Base) {
       metrics,
     }),
   );
-  const trail = await openTrail(base, { postgres, redis });
-  stack.use(trail);
+  const settings = { ...config.trail, ...config.keys };
+  const trail = stack.use(await openTrail({ settings, clock, newId, logger, metrics }, { postgres, redis }));
   return {
     gatewayMetrics,
     postgres,
@@ -161,28 +163,6 @@ function openSts({ config }: Base, own: Pick<StsPeerOptions, 'clock' | 'logger' 
   });
 }
 
-async function openTrail(
-  { config, logger, metrics, clock }: Base,
-  { postgres, redis }: { postgres: PostgresStores; redis: RedisStores },
-): Promise<Trail> {
-  const { trail, keys } = config;
-  return await createTrail({
-    producer: 'gateway',
-    redis: redis.audit,
-    journalDirectory: trail.journalDirectory,
-    maxBytes: trail.journalMaxBytes,
-    highWaterPercent: trail.streamHighWaterPercent,
-    auditKey: keys.auditHmacKey,
-    previousAuditKey: keys.auditHmacKeyPrevious,
-    streamSigner: redis.signer,
-    watermarks: async () => await postgres.watermarks(),
-    clock,
-    newId,
-    logger,
-    metrics,
-  });
-}
-
 function openUpstreams({ config, overrides, logger, stack }: Base) {
   const { stores, peers, egress, forwarding, listener } = config;
   const { upstreamCaFile } = forwarding;
@@ -210,7 +190,7 @@ function openUpstreams({ config, overrides, logger, stack }: Base) {
 }
 
 function forwardDeps({ config, clock, logger }: Base, parts: Parts): ForwardDeps {
-  const { egress, peers } = config;
+  const { egress, peers, keys } = config;
   const { sts, tails } = parts;
   return {
     clock,
@@ -229,6 +209,7 @@ function forwardDeps({ config, clock, logger }: Base, parts: Parts): ForwardDeps
     anchorsOf: sts.anchorsOf,
     revocations: parts.revocations,
     catalogue: parts.postgres.catalogue,
+    proofs: createProofChecker({ ...peers, ...keys, clock }),
     replayStore: parts.redis.replayStore,
     rateLimiter: parts.redis.rateLimiter,
     authorizer: sts.authorizer,
@@ -250,6 +231,8 @@ async function openSurface(
   const metadata = {
     issuer: peers.issuerUrl,
     publicUrls: peers.gatewayPublicUrls,
+    proofAlgorithms,
+    seesCertificates: listener.tlsCertFile !== undefined,
     bySlugs: (zone: string, resource: string) => catalogue.bySlugs(zone, resource),
   };
   return await createSurface({

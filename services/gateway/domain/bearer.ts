@@ -4,6 +4,8 @@ import type { RawHeaders } from './header-rules.ts';
 
 export interface DecidingHeaders {
   readonly authorization: string | undefined;
+  /** The proof of possession (RFC 9449 §4.1). */
+  readonly dpop: string | undefined;
   readonly resource: string | undefined;
   readonly traceparent: string | undefined;
   /** A header of these that may stand once and stood more often. */
@@ -12,6 +14,7 @@ export interface DecidingHeaders {
 
 const single = new Set([
   'authorization',
+  'dpop',
   'x-caracal-resource',
   'traceparent',
   'host',
@@ -30,26 +33,31 @@ export function readDecidingHeaders(raw: RawHeaders): DecidingHeaders {
   }
   return {
     authorization: seen.get('authorization'),
+    dpop: seen.get('dpop'),
     resource: seen.get('x-caracal-resource')?.trim(),
     traceparent: seen.get('traceparent'),
     repeated,
   };
 }
 
+/** RFC 6750 §2.1 or RFC 9449 §7.1: the second promises a proof. */
+export type AuthorizationScheme = 'bearer' | 'dpop';
+
 export type BearerVerdict =
-  | { readonly kind: 'token'; readonly token: string }
+  | { readonly kind: 'token'; readonly token: string; readonly scheme: AuthorizationScheme }
   /** No credential at all: the caller is told how to get one, without an error word (RFC 6750 §3.1). */
   | { readonly kind: 'none' }
   | { readonly kind: 'unreadable' };
 
-// RFC 6750 §2.1: the scheme in any case, one token of b64token characters. A mandate is three base64url parts of at most
+// RFC 6750 §2.1 and RFC 9449 §7.1: the scheme in any case, one token of b64token characters. A mandate is three base64url parts of at most
 // 8 KiB together.
-const bearerForm = /^bearer +([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+) *$/i;
+const bearerForm = /^(bearer|dpop) +([A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+) *$/i;
 const limitCharacters = 8192 + 'Bearer  '.length;
 
 export function readBearer(authorization: string | undefined): BearerVerdict {
   if (authorization === undefined || authorization === '') return { kind: 'none' };
   if (authorization.length > limitCharacters) return { kind: 'unreadable' };
-  const token = bearerForm.exec(authorization)?.[1];
-  return token === undefined ? { kind: 'unreadable' } : { kind: 'token', token };
+  const [, scheme, token] = bearerForm.exec(authorization) ?? [];
+  if (scheme === undefined || token === undefined) return { kind: 'unreadable' };
+  return { kind: 'token', token, scheme: scheme.toLowerCase() === 'dpop' ? 'dpop' : 'bearer' };
 }

@@ -102,6 +102,8 @@ const neverReturned = new Set([
   'x-aspnet-version',
   'x-aspnetmvc-version',
   'alt-svc',
+  // Proofs are made for the Gateway, and their nonces are its own.
+  'dpop-nonce',
   'refresh',
   'x-request-id',
 ]);

@@ -79,14 +79,19 @@ describe('deciding headers', () => {
     [['Content-Type', 'a', 'content-type', 'b'], 'content-type'],
   ])('sees a repeated one in %j', (raw, name) => expect(readDecidingHeaders(raw).repeated).toBe(name));
 
-  test.each(['Bearer a.b.c', 'bearer  a.b.c ', 'BEARER a.b.c'])('reads %j', (value) =>
-    expect(readBearer(value)).toEqual({ kind: 'token', token: 'a.b.c' }),
-  );
+  test.each([
+    ['Bearer a.b.c', 'bearer'],
+    ['bearer  a.b.c ', 'bearer'],
+    ['BEARER a.b.c', 'bearer'],
+    ['DPoP a.b.c', 'dpop'],
+    ['dpop a.b.c', 'dpop'],
+  ])('reads %j as %s', (value, scheme) => expect(readBearer(value)).toEqual({ kind: 'token', token: 'a.b.c', scheme }));
   test.each([
     'Bearer',
     'Bearer ',
     'Basic a.b.c',
-    'DPoP a.b.c',
+    'DPoP',
+    'DPoP a.b',
     'Bearer a.b',
     'Bearer a.b.c.d',
     'Bearer a.b.c, Bearer d.e.f',
@@ -102,18 +107,24 @@ describe('challenges and metadata', () => {
   const base = 'https://gw.test';
 
   test('point to the metadata of the resource', () => {
-    expect(challenge({ base, resource, error: 'invalid_token', requiredScopes: [] })).toBe(
+    expect(challenge({ base, resource, error: 'invalid_token', requiredScopes: [], proofAlgorithms: [] })).toBe(
       'Bearer error="invalid_token", resource_metadata="https://gw.test/.well-known/oauth-protected-resource/r/acme/api"',
     );
   });
   test('carry no error word when there was no credential', () => {
-    expect(challenge({ base, resource: undefined, error: undefined, requiredScopes: [] })).toBe(
+    expect(challenge({ base, resource: undefined, error: undefined, requiredScopes: [], proofAlgorithms: [] })).toBe(
       'Bearer resource_metadata="https://gw.test/.well-known/oauth-protected-resource"',
     );
   });
   test('name the scopes that are needed', () => {
-    expect(challenge({ base: '', resource, error: 'insufficient_scope', requiredScopes: ['a', 'b'] })).toBe(
-      'Bearer error="insufficient_scope", scope="a b"',
+    expect(
+      challenge({ base: '', resource, error: 'insufficient_scope', requiredScopes: ['a', 'b'], proofAlgorithms: [] }),
+    ).toBe('Bearer error="insufficient_scope", scope="a b"');
+  });
+  test('name the algorithms of proofs where a proof is wanted', () => {
+    const facts = { base: '', resource, error: 'use_dpop_nonce', requiredScopes: [] } as const;
+    expect(challenge({ ...facts, proofAlgorithms: ['ES256', 'EdDSA'] })).toBe(
+      'DPoP error="use_dpop_nonce", algs="ES256 EdDSA"',
     );
   });
   test('speak of the outside address that was used', () => {
@@ -123,10 +134,13 @@ describe('challenges and metadata', () => {
     expect(publicBase([], 'evil.test')).toBe('');
   });
   test('a resource’s document names the address it was asked under, never the upstream', () => {
-    expect(protectedResource(base, 'https://issuer.test', resource)).toEqual({
+    const common = { issuer: 'https://issuer.test', proofAlgorithms: ['ES256'], seesCertificates: true };
+    expect(protectedResource(base, common, resource)).toEqual({
       resource: 'https://gw.test/r/acme/api',
       authorization_servers: ['https://issuer.test'],
       bearer_methods_supported: ['header'],
+      dpop_signing_alg_values_supported: ['ES256'],
+      tls_client_certificate_bound_access_tokens: true,
       scopes_supported: ['read', 'write'],
       resource_name: 'API',
     });

@@ -1,4 +1,5 @@
 // The STS's judgement of one governed call.
+import type { ProvenKey } from '#mesh/authority';
 import type { FailureReason, JsonValue } from '#mesh/failure';
 import type { VerifiedMandate } from '#mesh/mandate';
 import type { Credential } from '../domain/header-rules.ts';
@@ -11,6 +12,8 @@ export interface Question {
   readonly method: string;
   /** As policy sees it. */
   readonly path: string;
+  /** The keys whose possession was proven for this call. */
+  readonly proven: ProvenKey;
   readonly requestId: string;
   readonly traceparent: string;
   /** About a call that was allowed and whose answer is still open. */

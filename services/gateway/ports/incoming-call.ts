@@ -11,6 +11,8 @@ export interface IncomingCall {
   readonly target: string;
   readonly rawHeaders: RawHeaders;
   readonly remoteAddress: string;
+  /** RFC 8705 §3.1 thumbprint of the certificate of the caller's connection, where it may prove a mandate. */
+  readonly certificateThumbprint: string | undefined;
   readonly scheme: 'http' | 'https';
   /** Host or :authority; empty when there is none. */
   readonly authority: string;

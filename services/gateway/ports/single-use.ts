@@ -1,10 +1,10 @@
-// Remembers across all replicas which single-use mandates were used, and how many calls an application made.
+// Remembers across all replicas which single-use mandates and proofs were used, and how many calls an application made.
 
 export interface SingleUse {
   readonly zoneId: string;
-  readonly kind: 'per_call';
+  readonly kind: 'per_call' | 'dpop';
   readonly id: string;
-  /** How long the mandate could still be shown. */
+  /** How long the thing could still be shown. */
   readonly ttlMs: number;
   /** What is older than the store's own memory counts as used. */
   readonly issuedAtMs: number;

@@ -1,8 +1,9 @@
 // The stages about the mandate: is it genuine, is it for this resource, is it revoked, is it used too often.
 import { asFailure, fail, type Failure } from '#mesh/failure';
-import { readBearer } from '../../domain/bearer.ts';
+import { readBearer, type AuthorizationScheme } from '../../domain/bearer.ts';
 import type { Resource, Route } from '../../domain/routing.ts';
 import type { Bearer, Exchange, ForwardDeps } from './exchange.ts';
+import { spendProof } from './prove-possession.ts';
 
 /** Signature, issuer, form and time of the bearer; then everything its revocation could be matched by. */
 export function verifyBearer(exchange: Exchange, deps: ForwardDeps): Failure | undefined | Promise<undefined> {
@@ -10,14 +11,18 @@ export function verifyBearer(exchange: Exchange, deps: ForwardDeps): Failure | u
   if (read.kind === 'none') return fail('unauthenticated');
   if (read.kind === 'unreadable') return fail('invalid_token');
   const known = deps.recall(read.token);
-  if (known === undefined) return verifyAnew(exchange, deps, read.token);
-  exchange.bearer = { mandate: known, anchors: deps.anchorsOf(known) };
+  if (known === undefined) return verifyAnew(exchange, deps, read);
+  exchange.bearer = { mandate: known, anchors: deps.anchorsOf(known), scheme: read.scheme };
   return undefined;
 }
 
-async function verifyAnew(exchange: Exchange, deps: ForwardDeps, token: string): Promise<undefined> {
+async function verifyAnew(
+  exchange: Exchange,
+  deps: ForwardDeps,
+  { token, scheme }: { readonly token: string; readonly scheme: AuthorizationScheme },
+): Promise<undefined> {
   const mandate = await deps.verify(token);
-  exchange.bearer = { mandate, anchors: deps.anchorsOf(mandate) };
+  exchange.bearer = { mandate, anchors: deps.anchorsOf(mandate), scheme };
   return undefined;
 }
 
@@ -58,11 +63,12 @@ function accept(
   { bearer, resource }: { bearer: Bearer; resource: Resource },
 ): Failure | undefined {
   const { claims } = bearer.mandate;
-  const place = { at: 'gateway', issuer: deps.issuer, zoneId: resource.zoneId, resource: resource.identifier } as const;
+  // Whose key it is bound to is proven two stages on, after the anchors: cheap first.
+  const proven = { jkt: claims.cnf?.jkt, x5tS256: claims.cnf?.['x5t#S256'] };
+  const { issuer } = deps;
+  const place = { at: 'gateway', issuer, zoneId: resource.zoneId, resource: resource.identifier, proven } as const;
   const refusal = deps.refuseMandate(claims, place);
   if (refusal !== undefined) return fail('invalid_token', { privateDetail: refusal });
-  // A mandate bound to a key is worth nothing without its proof, and no proof can be shown here (RFC 9449 §7.1).
-  if (claims.cnf !== undefined) return fail('invalid_token', { privateDetail: 'no proof of possession' });
   if (exchange.oddPath && !resource.oddPathsAllowed) return fail('invalid_path');
   exchange.resource = resource;
   exchange.singleUse = claims.use === 'per_call';
@@ -109,14 +115,19 @@ async function takeOne(deps: ForwardDeps, key: string, limit: number): Promise<F
 const markMarginMs = 60_000;
 
 /**
- * A per_call mandate is spent after everything that is cheap to know and before the decision. With no STS in reach it is
- * not spent, because there would be no decision.
+ * A proof and a per_call mandate are spent after everything that is cheap to know and before the decision. With no STS in
+ * reach the mandate is not spent, because there would be no decision.
  */
 export function spendOnce(exchange: Exchange, deps: ForwardDeps): Failure | undefined | Promise<Failure | undefined> {
-  if (!exchange.singleUse) return undefined;
+  if (!exchange.singleUse) return exchange.proof === undefined ? undefined : spendProof(exchange, deps);
   if (exchange.bearer === undefined) return fail('internal_error');
   if (!deps.authorizer.isConnected()) return fail('sts_unavailable');
-  return spend(exchange.bearer, deps);
+  return spendBoth(exchange, exchange.bearer, deps);
+}
+
+// The proof first: whoever stole the mandate alone cannot use it up.
+async function spendBoth(exchange: Exchange, bearer: Bearer, deps: ForwardDeps): Promise<Failure | undefined> {
+  return (await spendProof(exchange, deps)) ?? (await spend(bearer, deps));
 }
 
 async function spend(bearer: Bearer, deps: ForwardDeps): Promise<Failure | undefined> {

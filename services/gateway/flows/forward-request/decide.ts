@@ -50,6 +50,7 @@ export function questionOf(exchange: Exchange): Question | undefined {
     resource: resource.identifier,
     method: exchange.call.method,
     path: exchange.policyPath,
+    proven: exchange.proven,
     requestId: exchange.call.requestId,
     traceparent: exchange.trace.traceparent,
   };

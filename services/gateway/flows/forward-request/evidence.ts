@@ -31,6 +31,7 @@ function facts(exchange: Exchange): JsonObject {
           jti: claims.jti,
           sid: claims.sid,
           use: claims.use,
+          ...(claims.cnf === undefined ? {} : { cnf: { ...claims.cnf } }),
           ...(claims.agent_session_id === undefined ? {} : { agent_session_id: claims.agent_session_id }),
           ...(claims.delegation_edge_id === undefined ? {} : { delegation_edge_id: claims.delegation_edge_id }),
         }),

@@ -5,13 +5,15 @@ import type { AnchorRef, MandateClaims, MandatePlace, MandateRefusal, VerifiedMa
 import type { TraceContext } from '#mesh/telemetry';
 import type { RefusalSampler } from '#mesh/trail';
 import type { Clock } from '#mesh/time';
-import type { DecidingHeaders } from '../../domain/bearer.ts';
+import type { ProvenKey } from '#mesh/authority';
+import type { AuthorizationScheme, DecidingHeaders } from '../../domain/bearer.ts';
 import type { Resource, Route } from '../../domain/routing.ts';
 import type { HostRules, Upstream } from '../../domain/upstream-url.ts';
 import type { VerdictMemory } from '../../domain/verdict-memory.ts';
 import type { Allowed, Authorizer } from '../../ports/authorizer.ts';
 import type { Evidence } from '../../ports/evidence.ts';
 import type { IncomingCall, ResponseSink } from '../../ports/incoming-call.ts';
+import type { CheckedProof, ProofChecker } from '../../ports/proof-checker.ts';
 import type { ResourceCatalogue } from '../../ports/resource-catalogue.ts';
 import type { Revocations } from '../../ports/revocations.ts';
 import type { RateLimiter, ReplayStore } from '../../ports/single-use.ts';
@@ -61,6 +63,7 @@ export interface ForwardDeps {
   readonly anchorsOf: (mandate: VerifiedMandate) => readonly AnchorRef[];
   readonly revocations: Revocations;
   readonly catalogue: ResourceCatalogue;
+  readonly proofs: ProofChecker;
   readonly replayStore: ReplayStore;
   readonly rateLimiter: RateLimiter;
   readonly authorizer: Authorizer;
@@ -73,10 +76,11 @@ export interface ForwardDeps {
   readonly ended: (call: EndedCall) => void;
 }
 
-/** A mandate with what its revocation is matched by. */
+/** A mandate with what its revocation is matched by, and the scheme it was shown under. */
 export interface Bearer {
   readonly mandate: VerifiedMandate;
   readonly anchors: readonly AnchorRef[];
+  readonly scheme: AuthorizationScheme;
 }
 
 export class Exchange {
@@ -95,6 +99,10 @@ export class Exchange {
   resource: Resource | undefined;
   bearer: Bearer | undefined;
   singleUse = false;
+  /** The keys that this very call has proven. */
+  proven: ProvenKey = {};
+  /** The proof that did, to be spent. */
+  proof: CheckedProof | undefined;
   /** True once the STS has answered: the decision's event is its own. */
   decidedBySts = false;
   requiredScopes: readonly string[] = [];

@@ -8,6 +8,7 @@ import { decide, prepare } from './decide.ts';
 import { Exchange, type ForwardDeps, type Stage } from './exchange.ts';
 import { admit, locate, readHead } from './locate.ts';
 import { OpenResponses } from './open-responses.ts';
+import { provePossession } from './prove-possession.ts';
 import { leave, refuse } from './refuse.ts';
 
 /** First the cheap and certain, then what asks others, last what cannot be taken back. */
@@ -18,6 +19,7 @@ export const stages: readonly Stage[] = [
   verifyBearer,
   acceptForResource,
   checkAnchors,
+  provePossession,
   limitRate,
   spendOnce,
   decide,

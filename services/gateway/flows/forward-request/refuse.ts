@@ -1,6 +1,6 @@
 // The way out for a call that may not go on: evidence first, then the documented error with what the caller needs to do
 // better. A refusal that cannot be recorded is not released as such.
-import { asFailure, catalogue, type Failure, type JsonObject } from '#mesh/failure';
+import { asFailure, catalogue, type Failure, type FailureReason, type JsonObject } from '#mesh/failure';
 import { readBearer } from '../../domain/bearer.ts';
 import { challenge, publicBase } from '../../domain/challenge.ts';
 import { outcomeEvent, refusalEvent } from './evidence.ts';
@@ -71,21 +71,45 @@ function sampled(exchange: Exchange, deps: ForwardDeps): JsonObject | undefined 
   };
 }
 
-/** WWW-Authenticate where a better credential would help (RFC 6750 §3, RFC 9728 §5.1), Allow where RFC 9110 wants it. */
+/** WWW-Authenticate where a better credential would help (RFC 6750 §3, RFC 9449 §7.1, RFC 9728 §5.1). */
 export function refusalHeaders(exchange: Exchange, deps: ForwardDeps, failure: Failure): string[] {
   const { httpStatus } = catalogue[failure.reason];
-  const scope = failure.reason === 'insufficient_scope';
-  if (httpStatus !== 401 && !scope) return [];
+  if (httpStatus !== 401 && failure.reason !== 'insufficient_scope') return [];
   const { route } = exchange;
   const mounted = route?.kind === 'mount' ? deps.catalogue.bySlugs(route.zoneSlug, route.resourceSlug) : undefined;
-  const errorWord = scope ? 'insufficient_scope' : 'invalid_token';
-  const value = challenge({
+  const facts = {
     base: publicBase(deps.publicUrls, exchange.call.authority),
     resource: exchange.resource ?? mounted,
-    error: failure.reason === 'unauthenticated' ? undefined : errorWord,
+    error: errorWord(failure),
     requiredScopes: exchange.requiredScopes,
-  });
-  return ['www-authenticate', value];
+  };
+  const bearer = ['www-authenticate', challenge({ ...facts, proofAlgorithms: [] })];
+  const proof = ['www-authenticate', challenge({ ...facts, proofAlgorithms: deps.proofs.algorithms })];
+  if (failure.reason === 'unauthenticated') return [...bearer, ...proof];
+  if (!usesProof(exchange)) return bearer;
+  // RFC 9449 §8.2: whoever has to prove anew gets the nonce that makes it count, whatever was wrong.
+  return wantsOtherProof(failure) ? [...proof, 'dpop-nonce', deps.proofs.nonce()] : proof;
+}
+
+const wantsOtherProof = ({ reason }: Failure): boolean =>
+  reason === 'dpop_proof_rejected' || reason === 'dpop_nonce_required';
+
+/** True when the call came as one with a proof, or should have. */
+function usesProof({ bearer, headers }: Exchange): boolean {
+  if (bearer?.mandate.claims.cnf?.jkt !== undefined) return true;
+  const read = readBearer(headers.authorization);
+  return read.kind === 'token' && read.scheme === 'dpop';
+}
+
+const errorWords: Readonly<Partial<Record<FailureReason, ReturnType<typeof errorWord>>>> = {
+  unauthenticated: undefined,
+  insufficient_scope: 'insufficient_scope',
+  dpop_proof_rejected: 'invalid_dpop_proof',
+  dpop_nonce_required: 'use_dpop_nonce',
+};
+
+function errorWord({ reason }: Failure): Parameters<typeof challenge>[0]['error'] {
+  return reason in errorWords ? errorWords[reason] : 'invalid_token';
 }
 
 export function report(

@@ -1,11 +1,10 @@
 // The metadata documents that tell a client where to get a mandate (RFC 9728).
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { fail } from '#mesh/failure';
-import { protectedResource, publicBase } from '../../domain/challenge.ts';
+import { protectedResource, publicBase, type CommonMetadata } from '../../domain/challenge.ts';
 import type { Resource } from '../../domain/routing.ts';
 
-export interface ProtectedResourceOptions {
-  readonly issuer: string;
+export interface ProtectedResourceOptions extends CommonMetadata {
   readonly publicUrls: readonly string[];
   readonly bySlugs: (zoneSlug: string, resourceSlug: string) => Resource | undefined;
 }
@@ -19,7 +18,7 @@ export function addProtectedResource(app: FastifyInstance, options: ProtectedRes
     const base = publicBase(options.publicUrls, request.host);
     // Without an outside address there is no `resource` value that a client could compare.
     if (base === '') throw fail('not_found');
-    return await reply.header('cache-control', cacheControl).send(protectedResource(base, options.issuer, resource));
+    return await reply.header('cache-control', cacheControl).send(protectedResource(base, options, resource));
   };
   app.get(path, async (request, reply) => await answer(request, reply));
   app.get<{ Params: { zone: string; resource: string } }>(`${path}/r/:zone/:resource`, async (request, reply) => {

@@ -1,6 +1,6 @@
 // An incoming HTTP/1.1 or HTTP/2 request in the terms of the flow.
 import type { Readable } from 'node:stream';
-import { connectionOf, type RawRequest } from '#mesh/identity';
+import { clientCertificateOf, connectionOf, type RawRequest } from '#mesh/identity';
 import { CallerBody } from './caller-body.ts';
 
 // "::ffff:192.0.2.1" is how a dual-stack socket names an IPv4 peer; upstreams expect the plain form.
@@ -12,6 +12,7 @@ export class RawCall {
   readonly target: string;
   readonly rawHeaders: readonly string[];
   readonly remoteAddress: string;
+  readonly certificateThumbprint: string | undefined;
   readonly scheme: 'http' | 'https';
   readonly authority: string;
   readonly contentLength: number | undefined;
@@ -28,6 +29,7 @@ export class RawCall {
     this.target = request.url ?? '';
     this.rawHeaders = request.rawHeaders;
     this.remoteAddress = remote.startsWith(mapped) ? remote.slice(mapped.length) : remote;
+    this.certificateThumbprint = clientCertificateOf(request);
     this.scheme = connection?.secure === true ? 'https' : 'http';
     this.authority = authorityOf(request);
     const declared = request.headers['content-length'];

@@ -148,6 +148,8 @@ export interface MemoryCallOptions {
   readonly method?: string;
   readonly target?: string;
   readonly body?: string;
+  /** Thumbprint of the connection's client certificate. */
+  readonly certificate?: string;
 }
 
 export class MemoryCall implements IncomingCall {
@@ -156,13 +158,15 @@ export class MemoryCall implements IncomingCall {
   readonly target: string;
   readonly rawHeaders: RawHeaders;
   readonly remoteAddress = '192.0.2.1';
+  readonly certificateThumbprint: string | undefined;
   readonly scheme = 'https';
   readonly authority = 'gateway.test';
   readonly contentLength: number | undefined;
   readonly #body: string | undefined;
   waitsForCaller = false;
 
-  constructor({ headers = [], method = 'GET', target = '/', body }: MemoryCallOptions) {
+  constructor({ headers = [], method = 'GET', target = '/', body, certificate }: MemoryCallOptions) {
+    this.certificateThumbprint = certificate;
     this.rawHeaders = headers;
     this.method = method;
     this.target = target;

@@ -7,10 +7,11 @@ import {
   AuthorizeRequestSchema,
   type Allowed as AllowedMessage,
   type AuthorizeRequest,
+  type Injection as InjectionMessage,
   type Refused as RefusedMessage,
   type Verdict,
 } from '#gen/caracal/sts/v1/sts_pb';
-import type { Answer, Question } from '../../ports/authorizer.ts';
+import type { Allowed, Answer, Question } from '../../ports/authorizer.ts';
 
 export interface AskedQuestion {
   readonly id: bigint;
@@ -21,7 +22,7 @@ export interface AskedQuestion {
 }
 
 export function questionFrame({ id, deadlineMs, question, byDigest }: AskedQuestion): AuthorizeRequest {
-  const { mandate, zoneId, resource, method, path, requestId, traceparent, again = false } = question;
+  const { mandate, zoneId, resource, method, path, proven, requestId, traceparent, again = false } = question;
   return create(AuthorizeRequestSchema, {
     frame: {
       case: 'question',
@@ -35,6 +36,8 @@ export function questionFrame({ id, deadlineMs, question, byDigest }: AskedQuest
         resource,
         method,
         path,
+        provenJkt: proven.jkt ?? '',
+        provenX5tS256: proven.x5tS256 ?? '',
         requestId,
         traceparent,
         again,
@@ -80,6 +83,12 @@ export function answerOf({ outcome }: Verdict): Answer {
   }
 }
 
+function credentialOf(injection: InjectionMessage | undefined): Allowed['credential'] {
+  const { headerName = '', headerValue = '', identityMandate = '', queryName = '', queryValue = '' } = injection ?? {};
+  const query = queryName === '' ? undefined : { name: queryName, value: queryValue };
+  return { headerName, headerValue, identityMandate, query };
+}
+
 function allowed(message: AllowedMessage): Answer {
   const { injection } = message;
   if (message.eventId === '' || message.upstreamUrl === '') {
@@ -90,12 +99,7 @@ function allowed(message: AllowedMessage): Answer {
     verdict: {
       eventId: message.eventId,
       scopes: message.scopes,
-      credential: {
-        headerName: injection?.headerName ?? '',
-        headerValue: injection?.headerValue ?? '',
-        identityMandate: injection?.identityMandate ?? '',
-        query: injection?.queryName ? { name: injection.queryName, value: injection.queryValue } : undefined,
-      },
+      credential: credentialOf(injection),
       credentialExpiresAtMs: Number(injection?.expiresAtMs ?? 0n) || undefined,
       upstreamUrl: message.upstreamUrl,
       allowedHosts: message.allowedHosts,
