@@ -35,6 +35,9 @@ describe('the catalogue', () => {
   test('answers 401 exactly where a credential was not accepted', () => {
     const unauthorized = entries.filter(([, { httpStatus }]) => httpStatus === 401).map(([reason]) => reason);
     expect(unauthorized.toSorted()).toEqual([
+      'challenge_invalid',
+      'dpop_nonce_required',
+      'dpop_proof_rejected',
       'interaction_required',
       'invalid_admin_token',
       'invalid_client',
@@ -47,11 +50,15 @@ describe('the catalogue', () => {
       expect(code === 'unauthenticated', reason).toBe(unauthorized.includes(reason));
   });
 
-  test("shows RFC 6750's invalid_token for replayed and revoked tokens, and the reason itself everywhere else", () => {
+  test("shows a standard's word where one names the case, and the reason itself everywhere else", () => {
     const different = entries.filter(([reason, { oauthError }]) => oauthError !== reason);
     expect(different.map(([reason, { oauthError }]) => [reason, oauthError])).toEqual([
       ['token_replayed', 'invalid_token'],
       ['token_revoked', 'invalid_token'],
+      ['dpop_proof_rejected', 'invalid_dpop_proof'],
+      ['dpop_nonce_required', 'use_dpop_nonce'],
+      ['challenge_invalid', 'access_denied'],
+      ['policy_engine_unavailable', 'policy_unavailable'],
     ]);
   });
 

@@ -81,4 +81,13 @@ export const outageReasons = {
     'retry',
     'The keys of the subject issuer cannot be read at the moment.',
   ],
+  // Of the control plane: a decision that policy cannot give is a denial, `policy_unavailable`.
+  policy_engine_unavailable: [
+    115,
+    'unavailable',
+    503,
+    'policy_unavailable',
+    'retry',
+    'The policy engine is not available at the moment.',
+  ],
 } as const satisfies Readonly<Record<string, CatalogueRow>>;

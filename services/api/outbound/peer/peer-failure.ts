@@ -12,6 +12,12 @@ const installationTrouble: ReadonlySet<FailureReason> = new Set([
   'not_implemented',
 ]);
 
+/** OPA being away behind the STS: whoever stores, activates or tries a policy waits for it and is denied nothing. */
+export function asPolicyFailure(error: unknown): Failure {
+  const failure = peerFailure(error, 'sts_unavailable');
+  return failure.reason === 'policy_unavailable' ? fail('policy_engine_unavailable', { cause: error }) : failure;
+}
+
 /** The failure to answer with; `away` is how this peer's absence is called. */
 export function peerFailure(error: unknown, away: FailureReason, description?: string): Failure {
   const failure = failureFromConnect(error, { unavailable: away });

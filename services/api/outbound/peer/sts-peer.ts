@@ -2,11 +2,10 @@
 import { createClient, type Transport } from '@connectrpc/connect';
 import { StsService } from '#gen/caracal/sts/v1/sts_pb';
 import { canonicalJson } from '#mesh/canonical';
-import { fail } from '#mesh/failure';
 import { outgoing } from '#mesh/rpc';
 import type { CallFacts } from '../../ports/control-store.ts';
 import type { StsPeer } from '../../ports/sts-peer.ts';
-import { peerFailure } from './peer-failure.ts';
+import { asPolicyFailure } from './peer-failure.ts';
 
 /** Making a key or sealing takes a millisecond; an STS that needs longer than this is away for a person who waits. */
 const timeoutMs = 5_000;
@@ -24,7 +23,7 @@ export function createStsPeer(transport: Transport): StsPeer {
     try {
       return await ask(outgoing({ requestId, traceparent, timeoutMs: ms }));
     } catch (error) {
-      throw asStsFailure(error);
+      throw asPolicyFailure(error);
     }
   };
   return {
@@ -54,11 +53,4 @@ export function createStsPeer(transport: Transport): StsPeer {
       };
     },
   };
-}
-
-/** OPA being away is the STS being away for whoever stores or activates a policy. */
-function asStsFailure(error: unknown): Error {
-  const failure = peerFailure(error, 'sts_unavailable');
-  if (failure.reason !== 'policy_unavailable') return failure;
-  return fail('sts_unavailable', { description: 'The policy engine is not available.', cause: error });
 }
