@@ -22,6 +22,7 @@ import { exchangeToken } from './flows/exchange-token/exchange-token.ts';
 import { makeZoneKey, sealSecret } from './flows/keep-secrets.ts';
 import { mintSession } from './flows/mint-session.ts';
 import { watchHold } from './flows/watch-hold.ts';
+import { resealSecrets } from './flows/reseal-secrets.ts';
 import { watchPoints } from './flows/watch-points.ts';
 import { addEndpoints } from './inbound/http/endpoints.ts';
 import { addStsService } from './inbound/rpc/sts-service.ts';
@@ -44,7 +45,9 @@ import { openHolds } from './outbound/postgres/open-holds.ts';
 import { createPointLeadership } from './outbound/postgres/point-leadership-postgres.ts';
 import { openRevocationDatabase } from './outbound/postgres/revocation-database.ts';
 import { openTokenRevocation } from './outbound/postgres/open-token-revocation.ts';
+import { createSealedValues } from './outbound/postgres/sealed-values-postgres.ts';
 import { createSessionRecordsPostgres } from './outbound/postgres/session-records-postgres.ts';
+import { startHousekeeping } from './outbound/postgres/start-housekeeping.ts';
 import { shareByZone } from './outbound/postgres/zone-shares.ts';
 import type { ZoneShares } from './outbound/postgres/zone-shares.ts';
 import { openTrail } from './outbound/redis/open-trail.ts';
@@ -138,6 +141,7 @@ function bindPorts({ config, foundation, own }: Base, parts: Parts) {
     evidence: trail,
     refusalSampler: createRefusalSampler({ clock }),
     sessionRecords: createSessionRecordsPostgres(parts.shares),
+    sealedValues: createSealedValues(foundation.database),
     ...openTokenRevocation(foundation.database, parts.shares, clock),
     ...parts.clients.ports,
     proofAlgorithms,
@@ -177,6 +181,7 @@ function rpcDeps({ config, foundation: { clock }, own }: Base, ports: Ports, hea
       sealSecret: (secret, location) => sealSecret(ports, secret, location),
     },
     policy: bindPolicyFlows(ports),
+    keys: { resealSecrets: (request) => resealSecrets(ports, request) },
     providers: providerFlows({ ...ports, random: randomBytes, ...config.providers }),
     authorize: {
       authorizeCall: async (question) => {
@@ -264,7 +269,8 @@ export async function wire(config: StsConfig): Promise<Wired> {
   const stop = new AbortController();
   stack.defer(() => stop.abort());
   const health = createStsHealth(foundation, parts);
-  const surface = stack.use(await openSurface(base, bindPorts(base, parts), { health, trail: parts.trail }));
+  const ports = bindPorts(base, parts);
+  const surface = stack.use(await openSurface(base, ports, { health, trail: parts.trail }));
   const { knowledge } = parts;
   observeSizes(foundation.metrics, () => knowledge.sizes());
   const opened = stack.move();
@@ -278,6 +284,9 @@ export async function wire(config: StsConfig): Promise<Wired> {
       await knowledge.revocations.start();
       void watch(base, stop.signal);
       void sweepHolds(foundation, stop.signal);
+      const { currentKeyId } = parts.vault;
+      const isKekRotating = config.keys.zoneKekPrevious !== undefined;
+      void startHousekeeping({ ...foundation, ...ports, currentKeyId, isKekRotating }, stop.signal);
     },
     [Symbol.asyncDispose]: async () => opened.disposeAsync(),
   };

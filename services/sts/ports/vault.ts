@@ -10,6 +10,10 @@ export interface Vault {
   seal(plaintext: Uint8Array, location: SealLocation): Uint8Array;
   /** Throws when the envelope was sealed for another row or under an unknown key. */
   open(envelope: Uint8Array, location: SealLocation): Uint8Array;
+  /** Sealed under the present key-encryption key. */
+  isCurrent(envelope: Uint8Array): boolean;
+  /** Names the present key-encryption key in envelopes. */
+  readonly currentKeyId: string;
   /** A new P-256 key: private part as PKCS #8, and the public JWK under `keyId`. */
   makeSigningKey(keyId: string): { readonly privateKey: Uint8Array; readonly publicJwk: object };
 }

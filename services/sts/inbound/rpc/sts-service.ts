@@ -4,6 +4,8 @@ import { StsService } from '#gen/caracal/sts/v1/sts_pb';
 import { callFactsOf, callerOf } from '#mesh/rpc';
 import { serveAuthorize } from './authorize-stream.ts';
 import type { AuthorizeStreamDeps } from './authorize-stream.ts';
+import { keyCalls } from './key-calls.ts';
+import type { KeyFlows } from './key-calls.ts';
 import { policyHandlers } from './policy-calls.ts';
 import type { PolicyFlows } from './policy-calls.ts';
 import { providerCalls } from './provider-calls.ts';
@@ -18,6 +20,7 @@ export interface StsServiceDeps {
   readonly unary: UnaryFlows;
   readonly providers: Parameters<typeof providerCalls>[0];
   readonly policy: PolicyFlows;
+  readonly keys: KeyFlows;
   readonly authorize: AuthorizeStreamDeps;
   readonly onStream: (opened: boolean) => void;
 }
@@ -28,6 +31,7 @@ export function addStsService(router: ConnectRouter, deps: StsServiceDeps): void
     ...unaryHandlers(deps.unary),
     ...providerCalls(deps.providers),
     ...policyHandlers(deps.policy),
+    ...keyCalls(deps.keys),
     async *authorize(requests, context) {
       const caller = callerOf(context);
       if (caller.kind !== 'peer') noPeer();
