@@ -48,7 +48,7 @@ export interface StsInstallation extends AsyncDisposable {
   inZone<R extends object>(zoneId: string, text: string, values?: readonly unknown[]): Promise<R[]>;
   peer(service: ServiceName): { readonly client: RpcClient<typeof StsService>; readonly transport: PeerTransport };
   zone(): Promise<TestZone>;
-  application(zone: TestZone): Promise<TestApplication>;
+  application(zone: TestZone, fields?: ApplicationFields): Promise<TestApplication>;
   resource(zone: TestZone, fields: ResourceFields): Promise<string>;
   policy(zone: TestZone, sources: readonly string[], params?: JsonObject): Promise<string>;
   /** Numbers a change as the API's transaction would, so that the STS learns that it must read anew. */
@@ -61,6 +61,14 @@ export interface StsInstallation extends AsyncDisposable {
   token(application: TestApplication, fields?: FormFields): Promise<Reply>;
   post(path: string, body: string, headers?: Readonly<Record<string, string>>): Promise<Reply>;
   get(path: string): Promise<Reply>;
+}
+
+export interface ApplicationFields {
+  /** Makes it authenticate with assertions these keys sign; it has no secret then. */
+  readonly publicKeys?: readonly JsonObject[];
+  readonly mayAct?: readonly string[];
+  readonly serves?: readonly string[];
+  readonly senderConstraint?: 'off' | 'allowed' | 'required';
 }
 
 export interface ResourceFields {
@@ -185,13 +193,24 @@ export async function startSts(options: InstallationOptions = {}): Promise<StsIn
       ]);
       return zone;
     },
-    async application(zone) {
+    async application(zone, fields = {}) {
       const id = newId();
-      const secret = formatSecret(zone.checkKey, randomBytes(32), id);
+      const { publicKeys, mayAct = [], serves = [], senderConstraint = 'off' } = fields;
+      const secret = publicKeys ? '' : formatSecret(zone.checkKey, randomBytes(32), id);
       await sql(
-        `INSERT INTO api.applications (id, zone_id, name, registration_method, credential_type, secret_hash)
-         VALUES ($1, $2, 'app', 'managed', 'token', $3)`,
-        [id, zone.id, storedHash(secret)],
+        `INSERT INTO api.applications (id, zone_id, name, registration_method, credential_type, secret_hash, public_keys,
+                                       may_act, serves, sender_constraint)
+         VALUES ($1, $2, 'app', 'managed', $3, $4, $5, $6, $7, $8)`,
+        [
+          id,
+          zone.id,
+          publicKeys ? 'public-key' : 'token',
+          publicKeys ? null : storedHash(secret),
+          publicKeys ? JSON.stringify({ keys: publicKeys }) : null,
+          JSON.stringify(mayAct),
+          serves,
+          senderConstraint,
+        ],
       );
       return { id, secret, zone };
     },
