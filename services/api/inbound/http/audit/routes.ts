@@ -1,9 +1,8 @@
 // The ledger over HTTP: search, the events of one request, and verification, streamed on request.
-import { Readable } from 'node:stream';
-import type { FastifyReply } from 'fastify';
 import type { ApiFlows } from '../../../flows/bind-flows.ts';
 import { type Router, addRoute, pageAnswer } from '../route.ts';
 import { momentOf } from '../moment.ts';
+import { closing, sendLines, wantsLines } from '../progress-lines.ts';
 import * as form from '../schemas.ts';
 import { toWire } from '../wire-names.ts';
 import { LedgerEvent, SearchQuery, Verified, VerifyQuery, requestParams } from './schemas.ts';
@@ -11,7 +10,6 @@ import { LedgerEvent, SearchQuery, Verified, VerifyQuery, requestParams } from '
 const tag = 'audit';
 const base = '/v1/zones/:zone_id/audit';
 const read = { tag, access: 'read', reach: 'zone' } as const;
-const lines = 'application/x-ndjson';
 /** More findings than this in one answer help nobody; the count goes on. */
 const maxFindings = 1000;
 const defaultLimit = 100;
@@ -56,20 +54,11 @@ export function addAuditRoutes(router: Router, flows: ApiFlows['audit']): void {
       handle: async ({ zone, query, request, reply }) => {
         const range = { fromSeq: query.from_seq ?? 0, toSeq: query.to_seq ?? 0, signal: closing(reply) };
         const progress = flows.verify(zone, range);
-        if (request.headers.accept?.includes(lines) === true) await stream(reply, progress);
+        if (wantsLines(request)) await sendLines(reply, progress);
         return { status: 200, body: reply.sent ? undefined : await summary(progress) };
       },
     });
   }
-}
-
-/** Ends the work when the client has gone. */
-function closing({ raw }: FastifyReply): AbortSignal {
-  const controller = new AbortController();
-  raw.once('close', () => {
-    if (!raw.writableFinished) controller.abort();
-  });
-  return controller.signal;
 }
 
 async function summary(progress: Progress): Promise<object> {
@@ -81,17 +70,4 @@ async function summary(progress: Progress): Promise<object> {
   }
   const { checked, total, findingCount, done } = last;
   return toWire({ verified: done && findingCount === 0, checked, total, findingCount, findings, done });
-}
-
-async function stream(reply: FastifyReply, progress: Progress): Promise<void> {
-  const first = await progress.next();
-  async function* text(): AsyncGenerator<string> {
-    if (first.done !== true) yield lineOf(first.value);
-    for await (const step of progress) yield lineOf(step);
-  }
-  await reply.header('content-type', lines).header('cache-control', 'no-store').send(Readable.from(text()));
-}
-
-function lineOf(step: object): string {
-  return `${JSON.stringify(toWire(step))}\n`;
 }
