@@ -6,6 +6,7 @@ import type { ServerResponse } from 'node:http';
 import type { Http2ServerResponse } from 'node:http2';
 import type { FastifyReply } from 'fastify';
 import type { Failure, JsonObject, JsonValue } from '#mesh/failure';
+import { proofChallenge } from '#mesh/mandate';
 
 export interface RenderedFailure {
   readonly status: number;
@@ -35,7 +36,9 @@ export function renderFailure(failure: Failure, requestId: string): RenderedFail
     'cache-control': 'no-store',
     'x-request-id': requestId,
   };
-  if (entry.httpStatus === 401) headers['www-authenticate'] = challengeOf(reason, entry.oauthError);
+  if (entry.httpStatus === 401) {
+    headers['www-authenticate'] = proofChallenge(failure) ?? challengeOf(reason, entry.oauthError);
+  }
   if (failure.retryAfterMs !== undefined) headers['retry-after'] = String(Math.ceil(failure.retryAfterMs / 1000));
   return { status: entry.httpStatus, headers, body: JSON.stringify(body) };
 }

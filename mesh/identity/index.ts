@@ -6,7 +6,7 @@
  *   trustDomain: config.listener.meshTrustDomain,
  *   meshIdentity: config.listener.meshIdentity,
  *   meshPeers: config.listener.meshPeers,
- *   verifyBearer: (token) => mandates.verify(token), // absent where no mandate is taken
+ *   verifyBearer: (_token, presented) => verifyPresented(presented), // absent where no mandate is taken
  *   clock,
  * });
  * // The listener binds every request; afterwards, anywhere above it:
@@ -30,7 +30,7 @@ export { judgeCertificate, parseAnchors, shownCertificate } from './certificate.
 export type { Anchors, CertificateVerdict, RefusalRule, ShownCertificate } from './certificate.ts';
 export { bindConnection, clientCertificateOf, connectionCallerOf, connectionOf } from './connection.ts';
 export type { ClientCertificate, Connection, RawRequest } from './connection.ts';
-export { bearerToken, createIdentity } from './identity.ts';
+export { bearerToken, createIdentity, presentedBearer } from './identity.ts';
 export type { Identity, IdentityOptions, VerifyBearer } from './identity.ts';
 export type { MeshIdentity } from './mesh-asserted.ts';
 export { parseIdentity, serviceIdentity, uriNames } from './spiffe.ts';

@@ -27,6 +27,7 @@ export { encodeMandate, type SigningKey } from './encode.ts';
 export * from './jwks-cache.ts';
 export * from './jwks.ts';
 export { decodeBase64Url, parseMandate, type MandateHeader, type ParsedMandate } from './parse.ts';
+export * from './possession.ts';
 export * from './proof-checker.ts';
 export {
   jwkThumbprint,

@@ -4,6 +4,7 @@ import { deriveKey } from '#mesh/canonical';
 import { fail, type Failure } from '#mesh/failure';
 import type { Clock } from '#mesh/time';
 import { verifyDpopProof } from './dpop-proof.ts';
+import { proofAlgorithms } from './proof-key.ts';
 import { createProofNonces, nonceLifeMs, type ProofNonces } from './proof-nonce.ts';
 import { requestUris } from './request-uri.ts';
 
@@ -107,4 +108,10 @@ export function createDpopChecker(options: DpopCheckerOptions): DpopChecker {
     },
     nonce: () => nonces.issue(),
   };
+}
+
+/** The WWW-Authenticate value for a refused proof (RFC 9449 §7.1); undefined for every other failure. */
+export function proofChallenge({ reason, entry }: Failure): string | undefined {
+  if (reason !== reasons.resource.refused && reason !== reasons.resource.nonce) return undefined;
+  return `DPoP error="${entry.oauthError}", algs="${proofAlgorithms.join(' ')}"`;
 }

@@ -23,6 +23,11 @@ export interface Spend {
 export interface ReplayStore {
   /** 'first' once per (zone, kind, id) in the installation. Throws Failure replay_store_unavailable. */
   spend(spend: Spend): Promise<'first' | 'replayed'>;
+  /**
+   * Whether Redis' memory reaches back to that moment (epoch milliseconds): what may have been shown before counts as used.
+   * True while it is not known, because `spend` refuses to say anything then.
+   */
+  remembers(issuedAtMs: number): boolean;
 }
 
 export interface ReplayStoreOptions {
@@ -78,6 +83,10 @@ export function createReplayStore({ redis, memory, knownUsedLimit }: ReplayStore
       }
       knownUsed.set(key, true);
       return 'replayed';
+    },
+    remembers(issuedAtMs) {
+      const sinceMs = memory?.current()?.sinceMs;
+      return sinceMs === undefined || issuedAtMs >= sinceMs;
     },
   };
 }

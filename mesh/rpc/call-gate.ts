@@ -2,7 +2,9 @@
  * Lets a call in or refuses it, before its body is read.
  * It stands alone because refusing late would let strangers make us parse.
  */
-import type { HandlerContext } from '@connectrpc/connect';
+import type { ConnectError, HandlerContext } from '@connectrpc/connect';
+import { Failure } from '#mesh/failure';
+import { proofChallenge } from '#mesh/mandate';
 import { acceptsBearer, authorizeCall, connectionCallerOf, judgeCall } from '#mesh/identity';
 import type { Caller, Identity, RawRequest, RefusedCall } from '#mesh/identity';
 import { callFactsOf, setCaller } from './call-context.ts';
@@ -36,7 +38,7 @@ export function createGate(options: GateOptions, rawOf: (context: HandlerContext
       setCaller(context.values, caller);
     } catch (error) {
       options.onTurnedAway(rpc, error, facts);
-      throw connectErrorOf(error, requestId);
+      throw challenging(connectErrorOf(error, requestId), options.identity);
     }
   };
 }
@@ -52,6 +54,17 @@ async function resolveCaller(context: HandlerContext, { rpc, raw, options }: Res
   const caller: Caller = raw === undefined ? { kind: 'anonymous' } : connectionCallerOf(raw);
   const { openRpcs, identity } = options;
   if (judgeCall(caller, rpc, { openRpcs }).kind === 'allowed' || !acceptsBearer(rpc)) return caller;
-  const authorization = context.requestHeader.get('authorization');
-  return authorization === null ? caller : await identity.verifyBearer(authorization);
+  const shown = raw !== undefined && context.requestHeader.get('authorization') !== null;
+  return shown ? await identity.verifyBearer(raw) : caller;
+}
+
+/** RFC 9449 §7.1 and §9: a caller whose proof was refused is told the scheme, and gets the nonce of its next one. */
+function challenging(error: ConnectError, identity: Identity): ConnectError {
+  const failure = error.cause instanceof Failure ? error.cause : undefined;
+  const challenge = failure === undefined ? undefined : proofChallenge(failure);
+  const nonce = challenge === undefined ? undefined : identity.proofNonce();
+  if (challenge === undefined || nonce === undefined) return error;
+  error.metadata.set('www-authenticate', challenge);
+  error.metadata.set('dpop-nonce', nonce);
+  return error;
 }

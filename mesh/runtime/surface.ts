@@ -42,6 +42,8 @@ export interface SurfaceOptions {
   readonly clock: Clock;
   /** Absent where no surface takes mandates. */
   readonly verifyBearer?: VerifyBearer<unknown> | undefined;
+  /** Nonces for callers whose proof was refused; absent where no proofs are taken. */
+  readonly proofNonce?: (() => string) | undefined;
   /** Absent where the service serves no RPC of its own; health and reflection are served all the same. */
   readonly rpc?: ((router: ConnectRouter) => void) | undefined;
   readonly onRefused?: RpcRoutesOptions['onRefused'];
@@ -67,6 +69,7 @@ export async function createSurface(options: SurfaceOptions): Promise<Surface> {
     meshIdentity: settings.meshIdentity,
     meshPeers: settings.meshPeers,
     verifyBearer: options.verifyBearer,
+    proofNonce: options.proofNonce,
     clock,
   });
   const { metricsBearer, host, port } = settings;

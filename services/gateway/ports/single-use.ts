@@ -13,6 +13,8 @@ export interface SingleUse {
 export interface ReplayStore {
   /** Sets the mark and says whether it was the first. Rejects with `replay_store_unavailable`; never guesses. */
   spend(mark: SingleUse): Promise<'first' | 'replayed'>;
+  /** Whether the marks reach back that far, epoch milliseconds; what may have been shown before counts as used. */
+  remembers(issuedAtMs: number): boolean;
 }
 
 export interface RateLimiter {

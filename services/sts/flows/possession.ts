@@ -47,6 +47,8 @@ export async function provePossession(deps: PossessionDeps, question: Possession
   const requireNonce = senderConstraint === 'required';
   const checked = deps.proofChecker.check({ dpop, method, at: 'sts', path, accessToken, requireNonce });
   const { replayId: id, ttlMs, issuedAtMs } = checked;
+  // Before the marks' memory begins nobody knows what was shown; a nonce of ours is younger than that.
+  if (!deps.singleUse.remembers(issuedAtMs)) throw fail('use_dpop_nonce', { privateDetail: 'marks_lost' });
   if ((await deps.singleUse.spend({ zoneId, kind: 'dpop', id, ttlMs, issuedAtMs })) !== 'first') {
     throw fail('invalid_dpop_proof', { privateDetail: 'proof_replayed' });
   }

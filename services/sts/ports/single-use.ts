@@ -14,4 +14,6 @@ export interface SpentOnce {
 export interface SingleUse {
   /** Sets the mark and says whether it was the first. Throws `replay_store_unavailable`; never guesses. */
   spend(mark: SpentOnce): Promise<'first' | 'replayed'>;
+  /** Whether the marks reach back that far, epoch milliseconds; what may have been shown before counts as used. */
+  remembers(issuedAtMs: number): boolean;
 }

@@ -217,6 +217,15 @@ describe('a mandate bound to a key', () => {
     expect(bench.upstreams.sent).toHaveLength(0);
   });
 
+  test('needs a nonce when the marks of earlier proofs were lost', async () => {
+    const bench = createBench();
+    bench.replayStore.sinceMs = nowMs - 1_000;
+    const sink = await bench.call({ dpop: bench.proof() });
+    expect(reasonOf(sink)).toBe('dpop_nonce_required marks lost');
+    const nonce = headerOf(sink, 'dpop-nonce');
+    expect(reasonOf(await bench.call({ dpop: bench.proof({ nonce }) }))).toBe('passed');
+  });
+
   test('and good for one call is not used up by whoever lacks the key', async () => {
     const bench = createBench({ use: 'per_call', aud: ['res'], cnf: { jkt: key.jkt } });
     expect(reasonOf(await bench.call({ dpop: bench.proof({ key: holderKey() }) }))).toContain('other key');

@@ -38,6 +38,8 @@ export async function spendProof(exchange: Exchange, deps: ForwardDeps): Promise
   if (proof === undefined || bearer === undefined) return undefined;
   const { replayId: id, ttlMs, issuedAtMs } = proof;
   const zoneId = bearer.mandate.claims.zone_id;
+  // Before the marks' memory begins nobody knows what was shown; a nonce of ours is younger than that.
+  if (!deps.replayStore.remembers(issuedAtMs)) return fail('dpop_nonce_required', { privateDetail: 'marks lost' });
   const first = await deps.replayStore.spend({ zoneId, kind: 'dpop', id, ttlMs, issuedAtMs });
   return first === 'first' ? undefined : fail('dpop_proof_rejected', { privateDetail: 'proof replayed' });
 }

@@ -52,6 +52,12 @@ export class MemoryRevocations implements Revocations {
 export class MemoryReplayStore implements ReplayStore {
   readonly spent = new Set<string>();
   isAway = false;
+  /** Redis' memory begins here. */
+  sinceMs = 0;
+
+  remembers(issuedAtMs: number): boolean {
+    return issuedAtMs >= this.sinceMs;
+  }
 
   async spend({ zoneId, kind, id }: SingleUse): Promise<'first' | 'replayed'> {
     if (this.isAway) throw fail('replay_store_unavailable');

@@ -41,6 +41,7 @@ export function createSingleUseMemory(): SingleUse {
       seen.add(key);
       return 'first';
     },
+    remembers: () => true,
   };
 }
 
