@@ -31,6 +31,8 @@ import { isPublicKey } from './outbound/keys/public-key-check.ts';
 import { createRequestLimits } from './outbound/limits/request-limits.ts';
 import { createAgentSessions } from './outbound/peer/agent-sessions.ts';
 import { createLedgerReader } from './outbound/peer/ledger-reader.ts';
+import { createPolicyTrials } from './outbound/peer/policy-trials.ts';
+import { createRecordedDecisions } from './outbound/peer/recorded-decisions.ts';
 import { createStsPeer } from './outbound/peer/sts-peer.ts';
 import { createControlStore } from './outbound/postgres/control-store.ts';
 import type { ApiDeps } from './ports/deps.ts';
@@ -85,15 +87,20 @@ function apiDeps(config: ApiConfig, { database, clock }: Foundation, opened: Asy
           : undefined,
       }),
     );
+  const sts = peer('sts', config.sts.stsUrl);
+  const audit = peer('audit', config.peers.auditUrl);
   return {
     store: createControlStore(database),
-    sts: createStsPeer(peer('sts', config.sts.stsUrl)),
-    ledger: createLedgerReader(peer('audit', config.peers.auditUrl)),
+    sts: createStsPeer(sts),
+    trials: createPolicyTrials(sts),
+    ledger: createLedgerReader(audit),
+    recorded: createRecordedDecisions(audit),
     sessions: createAgentSessions(peer('coordinator', config.peers.coordinatorUrl)),
     barrier: createRevocationBarrier(database, clock),
     propagation: createPropagation(database, clock),
     zoneKeyLeadSeconds: config.administration.zoneKeyLeadSeconds,
     newId,
+    monotonicMs: () => clock.monotonic(),
     subjectIssuerRules: {
       ownIssuer: config.peers.issuerUrl,
       // Only there can a provider of users be a process of the same machine.

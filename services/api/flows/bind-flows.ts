@@ -31,6 +31,7 @@ import { type AddSetVersion, addSetVersion } from './policy-sets/add-version.ts'
 import { type CreatePolicySet, createPolicySet } from './policy-sets/create.ts';
 import { archivePolicySet, deactivatePolicySet } from './policy-sets/deactivate.ts';
 import { updatePolicySet } from './policy-sets/update.ts';
+import { bindPolicyTrials } from './policy-trials/bind.ts';
 import { archiveProvider } from './providers/archive.ts';
 import { type CreateProvider, createProvider } from './providers/create.ts';
 import { type UpdateProvider, updateProvider } from './providers/update.ts';
@@ -75,6 +76,7 @@ export function bindFlows(deps: ApiDeps) {
     grants: bindGrants(deps),
     policies: bindPolicies(deps),
     policySets: bindPolicySets(deps),
+    policyTrials: bindPolicyTrials(deps),
     zoneKeys: {
       page: (call: ZoneCall, query: PageQuery) => readPage(deps, call, { query, rows: (tx) => tx.zoneKeys }),
       rotate: (call: ZoneCall, input: RotateZoneKey) => rotateZoneKey(deps, call, input),

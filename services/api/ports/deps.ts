@@ -4,6 +4,7 @@ import type { IdSource } from '#mesh/ids';
 import type { AgentSessions } from './agent-sessions.ts';
 import type { ControlStore } from './control-store.ts';
 import type { LedgerReader } from './ledger.ts';
+import type { PolicyTrials, RecordedDecisions } from './policy-trials.ts';
 import type { SubjectIssuerRules } from '../domain/subject-issuer.ts';
 import type { Propagation, RevocationBarrier } from '#mesh/revocation';
 import type { StsPeer } from './sts-peer.ts';
@@ -12,12 +13,16 @@ export interface ApiDeps {
   readonly store: ControlStore;
   readonly sts: StsPeer;
   readonly ledger: LedgerReader;
+  readonly trials: PolicyTrials;
+  readonly recorded: RecordedDecisions;
   readonly sessions: AgentSessions;
   readonly barrier: RevocationBarrier;
   readonly propagation: Propagation;
   /** How long a new zone key is published before it signs. */
   readonly zoneKeyLeadSeconds: number;
   readonly newId: IdSource;
+  /** Milliseconds of a clock that only grows. */
+  readonly monotonicMs: () => number;
   /** What an issuer of users may not be here. */
   readonly subjectIssuerRules: SubjectIssuerRules;
   /** So many bytes nobody can guess. */

@@ -10,6 +10,7 @@ import { addPolicyRoutes } from './policies/routes.ts';
 import { addActivationRoutes } from './policy-sets/activation-routes.ts';
 import { addPolicySetRoutes } from './policy-sets/routes.ts';
 import { addPolicyTemplateRoutes } from './policy-templates/routes.ts';
+import { addPolicyTrialRoutes } from './policy-trials/routes.ts';
 import { addProviderRoutes } from './providers/routes.ts';
 import { addResourceRoutes } from './resources/routes.ts';
 import { addRevocationRoutes } from './revocations/routes.ts';
@@ -36,6 +37,7 @@ export async function addApiRoutes(
   addPolicyRoutes(router, flows.policies);
   addPolicySetRoutes(router, flows.policySets);
   addActivationRoutes(router, flows.policySets);
+  addPolicyTrialRoutes(router, flows.policyTrials);
   addPolicyTemplateRoutes(router);
   addRevocationRoutes(router, flows.revocations);
   addAgentSessionRoutes(router, flows.agentSessions);

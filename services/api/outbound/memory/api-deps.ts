@@ -7,6 +7,7 @@ import type { ApiDeps } from '../../ports/deps.ts';
 import type { LedgerReader } from '../../ports/ledger.ts';
 import type { StsPeer } from '../../ports/sts-peer.ts';
 import { isPublicKey } from '../keys/public-key-check.ts';
+import { memoryRecorded, memoryTrials } from './policy-trials.ts';
 import { createMemoryControlStore, type MemoryControlStore } from './control-store.ts';
 
 export interface MemoryApi {
@@ -37,6 +38,8 @@ export function createMemoryApi(): MemoryApi {
     store,
     sts: memorySts(store, world, asked),
     ledger: memoryLedger,
+    trials: memoryTrials,
+    recorded: memoryRecorded,
     sessions: memorySessions,
     barrier: { wait: applied, waitForAll: applied },
     propagation: {
@@ -45,6 +48,7 @@ export function createMemoryApi(): MemoryApi {
     },
     zoneKeyLeadSeconds: 960,
     newId,
+    monotonicMs: () => performance.now(),
     subjectIssuerRules: { ownIssuer: 'https://sts.test', plainLoopback: false },
     random: (bytes) => new Uint8Array(bytes).fill((filled += 1)),
     isPublicKey,
