@@ -11,6 +11,8 @@ export interface Admin {
   /** Undefined for a global token. */
   readonly zoneId: string | undefined;
   readonly capability: Capability;
+  /** The name under which an approver's decisions stand; of approvers alone. */
+  readonly sub?: string | undefined;
 }
 
 /** A token as it is shown: never the token itself. */
@@ -20,22 +22,33 @@ export interface AdminToken {
   readonly scope: 'global' | 'zone';
   readonly zoneId?: string | undefined;
   readonly capability: Capability;
+  /** Who an approver is. */
+  readonly sub?: string | undefined;
   readonly createdBy: string;
   readonly createdAt: string;
 }
 
-/** What a route needs: the zone it works in (undefined: the installation) and whether it changes anything. */
+/** To see, to change, or to say whether something may be done. */
+export type Access = 'read' | 'write' | 'approve';
+
+/** What a route needs: the zone it works in (undefined: the installation) and what it does there. */
 export interface AdminNeed {
   readonly zoneId: string | undefined;
-  readonly access: 'read' | 'write';
+  readonly access: Access;
 }
 
-export type AdminVerdict = 'allowed' | 'admin_token_zone_mismatch' | 'admin_token_read_only';
+export type AdminVerdict = 'allowed' | 'admin_token_zone_mismatch' | 'admin_token_read_only' | 'permission_denied';
 
-/** A zone token reaches its own zone only, whatever it asks; a reading token changes nothing. */
+/**
+ * A zone token reaches its own zone only, whatever it asks; a reading token changes nothing. Whoever decides approvals does
+ * nothing else, and under a name: not even the bootstrap token, which is nobody's, takes their place.
+ */
 export function judgeAdmin(admin: Admin, need: AdminNeed): AdminVerdict {
   if (admin.zoneId !== undefined && admin.zoneId !== need.zoneId) return 'admin_token_zone_mismatch';
   if (need.access === 'read') return 'allowed';
+  if (need.access === 'approve') {
+    return admin.capability === 'approve' && admin.sub !== undefined ? 'allowed' : 'permission_denied';
+  }
   return admin.capability === 'write' || admin.capability === 'all' ? 'allowed' : 'admin_token_read_only';
 }
 

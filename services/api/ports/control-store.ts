@@ -10,6 +10,7 @@ import type { Resource } from '../domain/resource.ts';
 import type { AnchorChoice } from '../domain/revocation.ts';
 import type { SubjectIssuer } from '../domain/subject-issuer.ts';
 import type { Zone } from '../domain/zone.ts';
+import type { Approvals } from './approvals.ts';
 import type { Collection, Page, PageQuery } from './collection.ts';
 import type { ZoneKeyRow, ZoneKeys } from './zone-keys.ts';
 
@@ -85,6 +86,7 @@ export interface ControlTransaction {
   readonly policySets: Collection<PolicySet>;
   readonly policySetVersions: Collection<PolicySetVersion>;
   readonly zoneKeys: ZoneKeys;
+  readonly approvals: Approvals;
   readonly receipts: Receipts;
   /** `not_found` unless the zone lives; it stays so until the transaction ends. */
   requireZone(): Promise<void>;
@@ -131,6 +133,7 @@ export type ControlReads = Pick<
   | 'policySets'
   | 'policySetVersions'
   | 'zoneKeys'
+  | 'approvals'
   | 'policySources'
   | 'activeVersion'
   | 'previouslyActive'

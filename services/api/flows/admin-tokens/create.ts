@@ -9,6 +9,8 @@ import { createOnce } from '../create-once.ts';
 export interface CreateAdminToken {
   readonly name: string;
   readonly capability: 'read' | 'write' | 'approve';
+  /** Who an approver is; with `approve`, and only then. */
+  readonly sub?: string | undefined;
   /** Undefined makes a global one. */
   readonly zoneId: string | undefined;
 }
@@ -22,7 +24,7 @@ export async function createAdminToken(
   input: CreateAdminToken,
 ): Promise<Created<AdminToken>> {
   const id = deps.newId();
-  const { name, capability, zoneId } = input;
+  const { name, capability, sub, zoneId } = input;
   const token = formatAdminToken(deps.random(tokenBytes));
   return createOnce(deps, call, {
     // What concerns no single zone is told in the chain of the installation.
@@ -33,15 +35,15 @@ export async function createAdminToken(
       if (zoneId !== undefined) await tx.requireZone();
       const scope = zoneId === undefined ? 'global' : 'zone';
       const entity = await tx.insertAdminToken(
-        { id, name, scope, zoneId, capability, createdBy: call.admin.tokenId },
+        { id, name, scope, zoneId, capability, sub, createdBy: call.admin.tokenId },
         sha256(token),
       );
       await tx.record(call.admin, {
         action: 'admin_token.create',
         entityType: 'admin_token',
         entityId: id,
-        fields: ['name', 'scope', 'zoneId', 'capability'],
-        facts: { scope, capability },
+        fields: ['name', 'scope', 'zoneId', 'capability', ...(sub === undefined ? [] : ['sub'])],
+        facts: { scope, capability, ...(sub === undefined ? {} : { approver: sub }) },
       });
       return { entity, status: 201, once: { token } };
     },

@@ -4,7 +4,7 @@ import { fail, Failure } from '#mesh/failure';
 import { parseBearer } from '#mesh/http';
 import { connectionOf } from '#mesh/identity';
 import type { RateLimiter } from '#mesh/redis';
-import { type Admin, judgeAdmin } from '../../domain/admin.ts';
+import { type Access, type Admin, judgeAdmin } from '../../domain/admin.ts';
 import type { ApiMetrics } from '../../metrics.ts';
 
 export interface GateOptions {
@@ -17,17 +17,18 @@ export interface GateOptions {
 }
 
 export interface RouteNeed {
-  readonly access: 'read' | 'write';
+  readonly access: Access;
   /** `zone`: the zone of the path. `global`: the installation; no zone token passes. */
   readonly reach: 'zone' | 'global';
 }
 
 export interface AdminGate {
-  /** @throws invalid_admin_token, rate_limited, admin_token_zone_mismatch, admin_token_read_only. */
+  /** @throws invalid_admin_token, rate_limited, admin_token_zone_mismatch, admin_token_read_only, permission_denied. */
   admit(request: FastifyRequest, need: RouteNeed): Promise<Admin>;
 }
 
 const windowSeconds = 60;
+const onlyApprovers = 'Only a token with the capability approve and a named sub decides approvals.';
 
 export function createAdminGate(options: GateOptions): AdminGate {
   const { limits, metrics } = options;
@@ -63,6 +64,7 @@ export function createAdminGate(options: GateOptions): AdminGate {
       }
       const zoneId = need.reach === 'zone' ? zoneOf(request) : undefined;
       const judged = judgeAdmin(admin, { zoneId, access: need.access });
+      if (judged === 'permission_denied') throw fail(judged, { description: onlyApprovers });
       if (judged !== 'allowed') throw fail(judged);
       return admin;
     },

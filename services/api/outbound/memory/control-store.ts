@@ -19,12 +19,13 @@ import type {
   SealedSecret,
 } from '../../ports/control-store.ts';
 import type { ZoneKeyRow } from '../../ports/zone-keys.ts';
+import { createMemoryApprovals } from './approvals.ts';
 import { createMemoryCollection, type MemoryTable } from './collection.ts';
 import { createMemoryZoneKeys } from './zone-keys.ts';
 
 const tableNames = [
   ...(['zones', 'applications', 'providers', 'resources', 'subjectIssuers', 'grants'] as const),
-  ...(['policies', 'policyVersions', 'policySets', 'policySetVersions', 'zoneKeys'] as const),
+  ...(['policies', 'policyVersions', 'policySets', 'policySetVersions', 'zoneKeys', 'approvals'] as const),
 ] as const;
 type TableName = (typeof tableNames)[number];
 
@@ -91,7 +92,8 @@ export function createMemoryControlStore(): MemoryControlStore {
     findAdmin: async (digest) => {
       const token = state.tokens.find((each) => each.digest === hex(digest) && !each.revoked);
       if (token === undefined) return undefined;
-      return { tokenId: token.id, name: token.name, zoneId: token.zoneId, capability: token.capability };
+      const { id: tokenId, name, zoneId, capability, sub } = token;
+      return { tokenId, name, zoneId, capability, sub };
     },
     pageAdminTokens: async () => ({ items: state.tokens.filter((token) => !token.revoked), nextCursor: undefined }),
     findAdminToken: async (id) => state.tokens.find((token) => token.id === id && !token.revoked),
@@ -131,6 +133,7 @@ function transaction(state: State, zoneId: string, now: () => string): ControlTr
     },
     ...tokenParts(state, now),
     zoneKeys: createMemoryZoneKeys(state, { now, tell }),
+    approvals: createMemoryApprovals(state.tables.approvals, { now, tell }),
     receipts: {
       claim: async (key) => state.receipts.get(receiptName(key)),
       keep: async (key, receipt) => void state.receipts.set(receiptName(key), receipt),

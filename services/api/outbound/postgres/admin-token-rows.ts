@@ -14,15 +14,17 @@ interface AdminRow {
   readonly name: string;
   readonly zone_id: string | null;
   readonly capability: Capability;
+  readonly sub: string | null;
 }
 
 export async function selectAdmin(database: Database, digest: Uint8Array): Promise<Admin | undefined> {
   const [row] = await database.query<AdminRow>(
-    'SELECT id, name, zone_id, capability FROM api.admin_tokens WHERE digest = $1 AND revoked_at IS NULL',
+    'SELECT id, name, zone_id, capability, sub FROM api.admin_tokens WHERE digest = $1 AND revoked_at IS NULL',
     [digest],
   );
   if (row === undefined) return undefined;
-  return { tokenId: row.id, name: row.name, zoneId: row.zone_id ?? undefined, capability: row.capability };
+  const { id: tokenId, name, capability } = row;
+  return { tokenId, name, zoneId: row.zone_id ?? undefined, capability, sub: row.sub ?? undefined };
 }
 
 export async function selectAdminToken(database: Database, id: string): Promise<AdminToken | undefined> {

@@ -18,6 +18,7 @@ import {
   updateRevoked,
   upsertBootstrap,
 } from './admin-token-rows.ts';
+import { createApprovalRows } from './approval-rows.ts';
 import { createCollection, selectPage } from './collection.ts';
 import {
   installZoneKey,
@@ -102,6 +103,7 @@ function controlReads(tx: ZoneTransaction): ControlReads {
     policySets: createCollection(tx, policySetShape),
     policySetVersions: createCollection(tx, policySetVersionShape),
     zoneKeys: createZoneKeyRows(tx),
+    approvals: createApprovalRows(tx),
     policySources: (versionIds) => selectSources(tx, versionIds),
     activeVersion: () => selectActiveVersion(tx),
     previouslyActive: (policySetId) => selectPreviouslyActive(tx, policySetId),

@@ -208,6 +208,7 @@ export const adminTokenShape: TableShape<AdminToken> = {
     scope: 'plain',
     zoneId: 'plain',
     capability: 'plain',
+    sub: 'plain',
     createdBy: 'plain',
     createdAt: 'time',
   },

@@ -18,7 +18,10 @@ export function addAdminTokenRoutes(router: Router, flows: ApiFlows['adminTokens
       if ((body.scope === 'zone') !== (body.zone_id !== undefined)) {
         throw fail('invalid_request', { fields: [{ path: 'zone_id', rule: 'with scope zone, and only then' }] });
       }
-      const input = { name: body.name, capability: body.capability, zoneId: body.zone_id };
+      if ((body.capability === 'approve') !== (body.sub !== undefined)) {
+        throw fail('invalid_request', { fields: [{ path: 'sub', rule: 'with capability approve, and only then' }] });
+      }
+      const input = { name: body.name, capability: body.capability, sub: body.sub, zoneId: body.zone_id };
       const created = await flows.create(admin, input);
       return createdAnswer(created, `${base}/${created.entity.id}`);
     },

@@ -10,6 +10,12 @@ export const CreateAdminToken = Type.Object({
   capability: Type.Enum([...capabilities], {
     description: 'read sees, write changes, approve sees and decides approvals.',
   }),
+  sub: Type.Optional(
+    form.line(
+      256,
+      'With capability approve, and only then: who decides. A user of the zone as user:<issuer id>:<sub>.',
+    ),
+  ),
 });
 
 export const AdminToken = Type.Object({
@@ -18,6 +24,7 @@ export const AdminToken = Type.Object({
   scope: Type.String(),
   zone_id: Type.Optional(Type.String()),
   capability: Type.String(),
+  sub: Type.Optional(Type.String()),
   created_by: Type.String(),
   created_at: form.timestamp,
 });
