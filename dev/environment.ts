@@ -81,6 +81,30 @@ export function serviceEnvironment(service: ServiceName, stack: Stack): Environm
   return { ...inheritedSettings(stack.inherited), ...basicSettings(service, stack), ...ownSettings(service, stack) };
 }
 
+/** A further process of a service: where it listens, and which STS it asks. */
+export interface Replica {
+  /** 2 and up; the first is the service itself. */
+  number: number;
+  port: number;
+  /** The port of the STS that a Gateway, a Coordinator or an API of this number asks; the first one's when absent. */
+  stsPort?: number;
+}
+
+/** The environment of a further replica: everything of the first but its port, its name and its journal. */
+export function replicaEnvironment(service: ServiceName, stack: Stack, replica: Replica): Environment {
+  const environment = serviceEnvironment(service, stack);
+  const { number, port, stsPort } = replica;
+  return {
+    ...environment,
+    PORT: String(port),
+    REPLICA_ID: `${service}-dev-${number}`,
+    ...(environment['AUDIT_REPLAY_DIR'] === undefined
+      ? {}
+      : { AUDIT_REPLAY_DIR: join(stack.files.journalFolder, `${service}-${number}`) }),
+    ...(environment['STS_URL'] === undefined || stsPort === undefined ? {} : { STS_URL: peerUrl(stsPort) }),
+  };
+}
+
 function inheritedSettings(inherited: Environment): Environment {
   const entries = Object.entries(inherited).filter(
     ([name, value]) =>

@@ -14,13 +14,14 @@ import { startPostgres } from '../../dev/components/postgres.ts';
 import { startRedis } from '../../dev/components/redis.ts';
 import { startService } from '../../dev/components/service.ts';
 import { loginUrls, perService, prepareDatabase, withDatabase } from '../../dev/database.ts';
-import { publicUrl, serviceEnvironment } from '../../dev/environment.ts';
+import { publicUrl, replicaEnvironment, serviceEnvironment } from '../../dev/environment.ts';
 import type { Stack } from '../../dev/environment.ts';
 import { keepCheckpointKey, makeSecrets } from '../../dev/secrets.ts';
 import { keepTlsFiles } from '../../dev/tls-files.ts';
 import { startPart, type Part } from './part.ts';
 
-export type PartName = ServiceName | 'postgres' | 'redis' | 'opa';
+/** `gateway-2` is a service's second replica. */
+export type PartName = ServiceName | `${ServiceName}-${number}` | 'postgres' | 'redis' | 'opa';
 
 export interface Place {
   /** Everything of the installation is below it; removing it is the caller's. */
@@ -39,6 +40,8 @@ export interface ProofInstallationOptions extends Place {
   /** Laid over the environment of every service, and then of the named ones. */
   readonly settings?: Environment;
   readonly overrides?: Partial<Record<ServiceName, Environment>>;
+  /** How many of a service there are; one when absent. A further Gateway asks the STS of its own number where there is one. */
+  readonly replicas?: Partial<Record<ServiceName, number>>;
 }
 
 export interface ProofInstallation extends AsyncDisposable {
@@ -48,6 +51,10 @@ export interface ProofInstallation extends AsyncDisposable {
   readonly upstreamPort: number;
   readonly services: readonly ServiceName[];
   part(name: PartName): Part;
+  /** Where each replica of a service answers, the first one first. */
+  replicaUrls(name: ServiceName): readonly string[];
+  /** What a service's replicas are told beside their environment from their next start on. */
+  reconfigure(name: ServiceName, settings: Environment): void;
 }
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -68,7 +75,8 @@ export async function startProofInstallation(options: ProofInstallationOptions):
     const parts = new Map<PartName, Part>();
     const stack = await startStores({ options, onSpawn, parts });
     const services = options.services ?? allServices;
-    for (const name of services) parts.set(name, await startServicePart(name, { options, onSpawn, stack }));
+    const starting = { options, onSpawn, stack, parts, later: new Map<ServiceName, Environment>() };
+    const replicaPorts = await startServices(services, starting);
     return {
       urls: perService((name) => publicUrl(stack.addresses.ports[name])),
       stack,
@@ -80,6 +88,8 @@ export async function startProofInstallation(options: ProofInstallationOptions):
         if (found === undefined) throw new Error(`${name} was not started`);
         return found;
       },
+      replicaUrls: (name) => [stack.addresses.ports[name], ...(replicaPorts.get(name) ?? [])].map(publicUrl),
+      reconfigure: (name, settings) => void starting.later.set(name, { ...starting.later.get(name), ...settings }),
       [Symbol.asyncDispose]: endAll,
     };
   } catch (error) {
@@ -143,18 +153,49 @@ async function startStores({ options, onSpawn, parts }: Starting & { parts: Map<
   };
 }
 
-function startServicePart(name: ServiceName, starting: Starting & { stack: Stack }): Promise<Part> {
-  const { options, onSpawn, stack } = starting;
-  const environment = {
-    ...serviceEnvironment(name, stack),
-    ...options.settings,
-    ...options.overrides?.[name],
-  };
-  const journal = environment['AUDIT_REPLAY_DIR'];
+interface StartingServices extends Starting {
+  readonly stack: Stack;
+  readonly parts: Map<PartName, Part>;
+  /** Settings that came after the first start. */
+  readonly later: ReadonlyMap<ServiceName, Environment>;
+}
+
+/** Every service with its replicas, one after another; the ports of the replicas beside the first. */
+async function startServices(
+  services: readonly ServiceName[],
+  starting: StartingServices,
+): Promise<ReadonlyMap<ServiceName, readonly number[]>> {
+  const { options, stack, parts } = starting;
+  const further = new Map<ServiceName, readonly number[]>();
+  for (const name of services) {
+    parts.set(
+      name,
+      await startServicePart({ name, part: name, environment: serviceEnvironment(name, stack) }, starting),
+    );
+    const ports = await findFreePorts((options.replicas?.[name] ?? 1) - 1);
+    further.set(name, ports);
+    for (const [at, port] of ports.entries()) {
+      const stsPort = further.get('sts')?.[at];
+      const replica = { number: at + 2, port, ...(stsPort === undefined ? {} : { stsPort }) };
+      const part: PartName = `${name}-${at + 2}`;
+      const environment = replicaEnvironment(name, stack, replica);
+      parts.set(part, await startServicePart({ name, part, environment }, starting));
+    }
+  }
+  return further;
+}
+
+function startServicePart(
+  { name, part, environment: own }: { name: ServiceName; part: PartName; environment: Environment },
+  { options, onSpawn, later }: StartingServices,
+): Promise<Part> {
+  const first = { ...own, ...options.settings, ...options.overrides?.[name] };
+  const journal = first['AUDIT_REPLAY_DIR'];
   if (journal !== undefined) mkdirSync(journal, { recursive: true, mode: 0o700 });
-  const logFile = logFileOf(options.logFolder, name);
-  const launch = async (told: OnSpawn) => startService({ name, root, environment, logFile, onSpawn: told });
-  return startPart({ name, logFile, onSpawn, launch });
+  const logFile = logFileOf(options.logFolder, part);
+  const launch = async (told: OnSpawn) =>
+    startService({ name, root, environment: { ...first, ...later.get(name) }, logFile, onSpawn: told });
+  return startPart({ name: part, logFile, onSpawn, launch });
 }
 
 function logFileOf(logFolder: string, name: string): string {

@@ -6,7 +6,7 @@ import type { ServiceName } from '#mesh/topology';
 import type { Environment } from '../../dev/components/child-process.ts';
 import { findFreePorts } from '../../dev/components/ports.ts';
 import type { RunningRedis } from '../../dev/components/redis.ts';
-import { publicUrl, serviceEnvironment } from '../../dev/environment.ts';
+import { publicUrl, replicaEnvironment, serviceEnvironment } from '../../dev/environment.ts';
 import type { Stack } from '../../dev/environment.ts';
 import { perService } from '../../dev/database.ts';
 import { keepCheckpointKey, makeSecrets } from '../../dev/secrets.ts';
@@ -40,6 +40,19 @@ export interface Installation extends AsyncDisposable {
   process(name: ServiceName): ServiceProcess;
   /** Starts a service, or starts it again after it was stopped or killed, on its port with its environment. */
   start(name: ServiceName, overrides?: Environment): Promise<ServiceProcess>;
+  /** Starts one more replica of a service on a free port, beside the first and on the same stores. */
+  startReplica(name: ServiceName, options?: ReplicaOptions): Promise<RunningReplica>;
+}
+
+export interface ReplicaOptions {
+  /** The STS that it asks; the first one when absent. */
+  sts?: Pick<ServiceProcess, 'port'>;
+  overrides?: Environment;
+}
+
+export interface RunningReplica {
+  readonly process: ServiceProcess;
+  readonly url: string;
 }
 
 /** A loaded machine is no slow policy: what tests say of the time limit they set themselves. */
@@ -60,6 +73,19 @@ export async function startInstallation(options: InstallationOptions = {}): Prom
       processes.set(name, started);
       return started;
     };
+    let replicas = 1;
+    const startReplica = async (name: ServiceName, { sts, overrides = {} }: ReplicaOptions = {}) => {
+      const [port = 0] = await findFreePorts(1);
+      replicas += 1;
+      const derived = replicaEnvironment(name, stack, {
+        number: replicas,
+        port,
+        ...(sts ? { stsPort: sts.port } : {}),
+      });
+      const environment = { ...derived, ...patience[name], ...options.overrides?.[name], ...overrides };
+      const process = parts.use(await startServiceProcess(name, { environment }));
+      return { process, url: publicUrl(port) };
+    };
     for (const name of options.services ?? allServices) await start(name);
     return {
       urls: perService((name) => publicUrl(stack.addresses.ports[name])),
@@ -70,6 +96,7 @@ export async function startInstallation(options: InstallationOptions = {}): Prom
       upstreamPort: stack.addresses.upstreamPort,
       stack,
       start,
+      startReplica,
       process: (name) => {
         const found = processes.get(name);
         if (found === undefined) throw new Error(`the ${name} service was not started`);
