@@ -32,6 +32,12 @@ export function parseHostEntries(texts: readonly string[]): readonly HostEntry[]
   return texts.flatMap((text) => parseHostEntry(text) ?? []);
 }
 
+/** The host and port of an http or https URL, as lists name them. */
+export function hostOf(url: URL): { readonly host: string; readonly port: number } {
+  const standardPort = url.protocol === 'https:' ? 443 : 80;
+  return { host: bareHost(url.hostname), port: url.port === '' ? standardPort : Number(url.port) };
+}
+
 /** The host of a URL as lists name it: lower-case, without brackets, without the dot that ends an absolute name. */
 export function bareHost(hostname: string): string {
   const lower = hostname.toLowerCase();

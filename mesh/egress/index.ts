@@ -9,4 +9,4 @@ export {
   type Endpoint,
   type OwnAddresses,
 } from './destination.ts';
-export { bareHost, namesHost, parseHostEntries, parseHostEntry, type HostEntry } from './host-entry.ts';
+export { bareHost, hostOf, namesHost, parseHostEntries, parseHostEntry, type HostEntry } from './host-entry.ts';

@@ -33,6 +33,8 @@ import { createAgentSessions } from './outbound/peer/agent-sessions.ts';
 import { createLedgerReader } from './outbound/peer/ledger-reader.ts';
 import { createPolicyTrials } from './outbound/peer/policy-trials.ts';
 import { createRecordedDecisions } from './outbound/peer/recorded-decisions.ts';
+import { createProviderPeer } from './outbound/peer/provider-peer.ts';
+import { createSecretSealing } from './outbound/peer/secret-sealing.ts';
 import { createStsPeer } from './outbound/peer/sts-peer.ts';
 import { createControlStore } from './outbound/postgres/control-store.ts';
 import type { ApiDeps } from './ports/deps.ts';
@@ -87,11 +89,13 @@ function apiDeps(config: ApiConfig, { database, clock }: Foundation, opened: Asy
           : undefined,
       }),
     );
-  const sts = peer('sts', config.sts.stsUrl);
   const audit = peer('audit', config.peers.auditUrl);
+  const sts = peer('sts', config.sts.stsUrl);
   return {
     store: createControlStore(database),
     sts: createStsPeer(sts),
+    sealing: createSecretSealing(sts),
+    providers: createProviderPeer(sts),
     trials: createPolicyTrials(sts),
     ledger: createLedgerReader(audit),
     recorded: createRecordedDecisions(audit),

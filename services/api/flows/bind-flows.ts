@@ -3,6 +3,8 @@ import type { Patch } from '../ports/collection.ts';
 import type { ControlReads } from '../ports/control-store.ts';
 import type { ApiDeps } from '../ports/deps.ts';
 import type { Application } from '../domain/application.ts';
+import type { Approval } from '../domain/approval.ts';
+import type { Connection } from '../domain/connection.ts';
 import type { Grant } from '../domain/grant.ts';
 import type { IfMatch } from '../domain/entity-tag.ts';
 import type { PolicySet } from '../domain/policy.ts';
@@ -13,10 +15,18 @@ import type { AdminCall, PageQuery, ZoneCall } from './admin-call.ts';
 import { type CreateAdminToken, createAdminToken } from './admin-tokens/create.ts';
 import { revokeAdminToken } from './admin-tokens/revoke.ts';
 import { endAgentSession } from './agent-sessions/end.ts';
+import { type DecideApproval, decideApproval } from './approvals/decide.ts';
 import { archiveApplication } from './applications/archive.ts';
 import { type CreateApplication, createApplication } from './applications/create.ts';
 import { rotateSecret } from './applications/rotate-secret.ts';
 import { updateApplication } from './applications/update.ts';
+import {
+  type BeginConnection,
+  type CompleteConnection,
+  beginConnection,
+  completeConnection,
+} from './connections/connect.ts';
+import { revokeConnection } from './connections/revoke.ts';
 import { readRequest, searchLedger, verifyLedger } from './audit/read.ts';
 import { archiveGrant } from './grants/archive.ts';
 import { type CreateGrant, createGrant } from './grants/create.ts';
@@ -34,12 +44,14 @@ import { updatePolicySet } from './policy-sets/update.ts';
 import { bindPolicyTrials } from './policy-trials/bind.ts';
 import { archiveProvider } from './providers/archive.ts';
 import { type CreateProvider, createProvider } from './providers/create.ts';
+import { testProvider } from './providers/test.ts';
 import { type UpdateProvider, updateProvider } from './providers/update.ts';
 import { readOne, readPage } from './read.ts';
 import { archiveResource } from './resources/archive.ts';
 import { type CreateResource, createResource } from './resources/create.ts';
 import { updateResource } from './resources/update.ts';
 import { type Revoke, revoke } from './revocations/revoke.ts';
+import { type Reseal, resealSecrets } from './secrets/reseal.ts';
 import { type RotateZoneKey, rotateZoneKey } from './zone-keys/rotate.ts';
 import { archiveSubjectIssuer } from './subject-issuers/archive.ts';
 import { type CreateSubjectIssuer, createSubjectIssuer } from './subject-issuers/create.ts';
@@ -71,12 +83,15 @@ export function bindFlows(deps: ApiDeps) {
     zones: bindZones(deps),
     applications: bindApplications(deps),
     providers: bindProviders(deps),
+    connections: bindConnections(deps),
     resources: bindResources(deps),
     subjectIssuers: bindSubjectIssuers(deps),
     grants: bindGrants(deps),
     policies: bindPolicies(deps),
     policySets: bindPolicySets(deps),
+    approvals: bindApprovals(deps),
     policyTrials: bindPolicyTrials(deps),
+    secrets: { reseal: (call: AdminCall, reseal: Reseal) => resealSecrets(deps, call, reseal) },
     zoneKeys: {
       page: (call: ZoneCall, query: PageQuery) => readPage(deps, call, { query, rows: (tx) => tx.zoneKeys }),
       rotate: (call: ZoneCall, input: RotateZoneKey) => rotateZoneKey(deps, call, input),
@@ -132,7 +147,20 @@ function bindProviders(deps: ApiDeps) {
     page: (call: ZoneCall, query: PageQuery) => readPage(deps, call, { query, rows }),
     get: (call: ZoneCall, id: string) => readOne(deps, call, { id, name: 'provider', rows }),
     update: (call: ZoneCall, update: UpdateProvider) => updateProvider(deps, call, update),
+    test: (call: ZoneCall, test: { id: string; subject: string }) => testProvider(deps, call, test),
     archive: (call: ZoneCall, archive: Archive) => archiveProvider(deps, call, archive),
+  };
+}
+
+function bindConnections(deps: ApiDeps) {
+  const rows = (tx: ControlReads) => tx.connections;
+  return {
+    begin: (call: ZoneCall, begin: BeginConnection) => beginConnection(deps, call, begin),
+    complete: (call: ZoneCall, complete: CompleteConnection) => completeConnection(deps, call, complete),
+    page: (call: ZoneCall, { query, filter }: { query: PageQuery; filter: Partial<Connection> }) =>
+      deps.store.read(call.zoneId, (tx) => tx.connections.page(query, filter)),
+    get: (call: ZoneCall, id: string) => readOne(deps, call, { id, name: 'connection', rows }),
+    revoke: (call: ZoneCall, id: string) => revokeConnection(deps, call, id),
   };
 }
 
@@ -167,6 +195,16 @@ function bindGrants(deps: ApiDeps) {
     get: (call: ZoneCall, id: string) => readOne(deps, call, { id, name: 'grant', rows }),
     update: (call: ZoneCall, update: Update<Grant>) => updateGrant(deps, call, update),
     archive: (call: ZoneCall, archive: Parameters<typeof archiveGrant>[2]) => archiveGrant(deps, call, archive),
+  };
+}
+
+function bindApprovals(deps: ApiDeps) {
+  const rows = (tx: ControlReads) => tx.approvals;
+  return {
+    page: (call: ZoneCall, query: PageQuery, filter: Partial<Approval>) =>
+      readPage(deps, call, { query, rows, filter }),
+    get: (call: ZoneCall, id: string) => readOne(deps, call, { id, name: 'approval', rows }),
+    decide: (call: ZoneCall, word: DecideApproval) => decideApproval(deps, call, word),
   };
 }
 

@@ -3,6 +3,7 @@ import type { JsonObject } from '#mesh/failure';
 import type { ZoneId } from '#mesh/ids';
 import type { Admin, AdminToken } from '../domain/admin.ts';
 import type { Application } from '../domain/application.ts';
+import type { Connection } from '../domain/connection.ts';
 import type { Grant } from '../domain/grant.ts';
 import type { Policy, PolicySet, PolicySetVersion, PolicySource, PolicyVersion } from '../domain/policy.ts';
 import type { Provider } from '../domain/provider-kind.ts';
@@ -78,6 +79,8 @@ export interface ControlTransaction {
   readonly zones: Collection<Zone, { readonly secretCheckKey?: Uint8Array }>;
   readonly applications: Collection<Application, { readonly secretHash?: string | undefined }>;
   readonly providers: Collection<Provider>;
+  /** The STS's; read through its view, ended through its function. */
+  readonly connections: Pick<Collection<Connection>, 'find' | 'page'>;
   readonly resources: Collection<Resource>;
   readonly subjectIssuers: Collection<SubjectIssuer>;
   readonly grants: Collection<Grant>;
@@ -93,6 +96,8 @@ export interface ControlTransaction {
   secretCheckKey(): Promise<Uint8Array>;
   putSecrets(providerId: string, secrets: readonly SealedSecret[]): Promise<void>;
   hasResourceOf(providerId: string): Promise<boolean>;
+  /** Its provider's id; undefined when there is no live connection of that id. */
+  revokeConnection(id: string): Promise<string | undefined>;
   /** Archives every live grant of the issuer's users and says whose they were, each user once. */
   archiveGrantsOf(subjectIssuerId: string): Promise<readonly string[]>;
   findPolicyVersionByContent(policyId: string, contentSha256: string): Promise<PolicyVersion | undefined>;
@@ -125,6 +130,7 @@ export type ControlReads = Pick<
   | 'zones'
   | 'applications'
   | 'providers'
+  | 'connections'
   | 'resources'
   | 'subjectIssuers'
   | 'grants'

@@ -3,15 +3,19 @@ import type { JsonObject } from '#mesh/failure';
 import type { IdSource } from '#mesh/ids';
 import type { AgentSessions } from './agent-sessions.ts';
 import type { ControlStore } from './control-store.ts';
+import type { ProviderPeer } from './provider-peer.ts';
 import type { LedgerReader } from './ledger.ts';
 import type { PolicyTrials, RecordedDecisions } from './policy-trials.ts';
 import type { SubjectIssuerRules } from '../domain/subject-issuer.ts';
 import type { Propagation, RevocationBarrier } from '#mesh/revocation';
+import type { SecretSealing } from './secret-sealing.ts';
 import type { StsPeer } from './sts-peer.ts';
 
 export interface ApiDeps {
   readonly store: ControlStore;
   readonly sts: StsPeer;
+  readonly sealing: SecretSealing;
+  readonly providers: ProviderPeer;
   readonly ledger: LedgerReader;
   readonly trials: PolicyTrials;
   readonly recorded: RecordedDecisions;

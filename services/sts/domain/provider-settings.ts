@@ -1,7 +1,7 @@
 // What a provider's configuration says about its OAuth server, as checked values. The API has checked the shapes; a row that
 // is something else all the same is misconfigured here and releases nothing.
 import type { JsonObject } from '#mesh/failure';
-import { bareHost, namesHost, parseHostEntries } from '#mesh/egress';
+import { hostOf, namesHost, parseHostEntries } from '#mesh/egress';
 import type { Provider } from './directory.ts';
 
 /** How we prove ourselves at the token endpoint (RFC 6749 §2.3, RFC 7523 §2.2). */
@@ -57,10 +57,7 @@ function mayAskTokens(tokenUrl: string, allowed: readonly string[]): boolean {
 /** True when the URL's host is in the list (host or host:port), compared without case. */
 export function isAllowedHost(urlText: string, allowed: readonly string[]): boolean {
   if (!URL.canParse(urlText)) return false;
-  const url = new URL(urlText);
-  const standardPort = url.protocol === 'https:' ? 443 : 80;
-  const port = url.port === '' ? standardPort : Number(url.port);
-  return namesHost(parseHostEntries(allowed), { host: bareHost(url.hostname), port });
+  return namesHost(parseHostEntries(allowed), hostOf(new URL(urlText)));
 }
 
 /** Undefined when the configuration cannot be used. */
@@ -81,7 +78,7 @@ export function readOAuthSettings(config: JsonObject): OAuthSettings | undefined
     signingAlgorithm: text(config['signing_algorithm']) ?? 'ES256',
     scopes: texts(config['scopes']),
     audience: text(config['audience']),
-    resources: texts(config['resources']),
+    resources: texts(config['resource']),
     tokenParams: textMap(config['token_params']),
   };
 }

@@ -1,7 +1,7 @@
 // Describes how an upstream gets its credential. Secrets are sealed before the transaction and never come back.
 import { fail } from '#mesh/failure';
 import type { JsonObject } from '#mesh/failure';
-import { type Provider, type ProviderKind, missingSecrets, providerProblems } from '../../domain/provider-kind.ts';
+import { type Provider, type ProviderKind, providerProblems } from '../../domain/provider-kind.ts';
 import type { ApiDeps } from '../../ports/deps.ts';
 import { type Created, type ZoneCall, found, givenFields } from '../admin-call.ts';
 import { createOnce } from '../create-once.ts';
@@ -18,7 +18,7 @@ export interface CreateProvider {
 /** @throws invalid_request, not_found (zone), conflict (identifier), sts_unavailable. */
 export async function createProvider(deps: ApiDeps, call: ZoneCall, input: CreateProvider): Promise<Created<Provider>> {
   const { kind, config = {}, secrets = {} } = input;
-  const fields = [...providerProblems(kind, config, secrets), ...missingSecrets(kind, secrets)];
+  const fields = providerProblems({ kind, config, given: secrets }, deps.subjectIssuerRules);
   if (fields.length > 0) throw fail('invalid_request', { fields });
   const { zoneId } = call;
   const id = deps.newId();

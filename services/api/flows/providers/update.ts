@@ -25,7 +25,11 @@ export async function updateProvider(deps: ApiDeps, call: ZoneCall, update: Upda
   const before = found(await deps.store.read(call.zoneId, (tx) => tx.providers.find(id)), 'provider');
   const problems = [
     ...(patch.config === undefined ? [] : update.configProblems(before.kind, patch.config)),
-    ...providerProblems(before.kind, patch.config ?? {}, secrets),
+    ...providerProblems(
+      // A new configuration may need a secret that the one before did without.
+      { kind: before.kind, config: patch.config ?? before.config, given: secrets, known: before.secretNames },
+      deps.subjectIssuerRules,
+    ),
   ];
   if (problems.length > 0) throw fail('invalid_request', { fields: problems });
   const sealed = await sealSecrets(deps, call, secrets);

@@ -3,7 +3,9 @@ import type { ApiFlows } from '../../flows/bind-flows.ts';
 import { addAdminTokenRoutes } from './admin-tokens/routes.ts';
 import { addAgentSessionRoutes } from './agent-sessions/routes.ts';
 import { addApplicationRoutes } from './applications/routes.ts';
+import { addApprovalRoutes } from './approvals/routes.ts';
 import { addAuditRoutes } from './audit/routes.ts';
+import { addConnectionRoutes } from './connections/routes.ts';
 import { addGrantRoutes } from './grants/routes.ts';
 import { addOpenApi } from './openapi.ts';
 import { addPolicyRoutes } from './policies/routes.ts';
@@ -16,6 +18,7 @@ import { addResourceRoutes } from './resources/routes.ts';
 import { addRevocationRoutes } from './revocations/routes.ts';
 import type { Router } from './route.ts';
 import { addSubjectIssuerRoutes } from './subject-issuers/routes.ts';
+import { addSecretRoutes } from './secrets/routes.ts';
 import { addZoneKeyRoutes } from './zone-keys/routes.ts';
 import { addZoneRoutes } from './zones/routes.ts';
 
@@ -29,8 +32,10 @@ export async function addApiRoutes(
   addAdminTokenRoutes(router, flows.adminTokens);
   addZoneRoutes(router, flows.zones);
   addZoneKeyRoutes(router, flows.zoneKeys);
+  addSecretRoutes(router, flows.secrets);
   addApplicationRoutes(router, flows.applications);
   addProviderRoutes(router, flows.providers);
+  addConnectionRoutes(router, flows.connections);
   addResourceRoutes(router, flows.resources);
   addSubjectIssuerRoutes(router, flows.subjectIssuers);
   addGrantRoutes(router, flows.grants);
@@ -39,6 +44,7 @@ export async function addApiRoutes(
   addActivationRoutes(router, flows.policySets);
   addPolicyTrialRoutes(router, flows.policyTrials);
   addPolicyTemplateRoutes(router);
+  addApprovalRoutes(router, flows.approvals);
   addRevocationRoutes(router, flows.revocations);
   addAgentSessionRoutes(router, flows.agentSessions);
   addAuditRoutes(router, flows.audit);

@@ -5,6 +5,7 @@ import { sha256Hex } from '#mesh/canonical';
 import type { AgentSessions } from '../../ports/agent-sessions.ts';
 import type { ApiDeps } from '../../ports/deps.ts';
 import type { LedgerReader } from '../../ports/ledger.ts';
+import type { ProviderPeer } from '../../ports/provider-peer.ts';
 import type { StsPeer } from '../../ports/sts-peer.ts';
 import { isPublicKey } from '../keys/public-key-check.ts';
 import { memoryRecorded, memoryTrials } from './policy-trials.ts';
@@ -37,6 +38,13 @@ export function createMemoryApi(): MemoryApi {
   const deps: ApiDeps = {
     store,
     sts: memorySts(store, world, asked),
+    providers: memoryProviders(store),
+    sealing: {
+      async *reseal() {
+        if (world.stsAway) throw fail('sts_unavailable');
+        yield { checked: 2, resealed: 1, current: 1, failed: 0, done: true };
+      },
+    },
     ledger: memoryLedger,
     trials: memoryTrials,
     recorded: memoryRecorded,
@@ -87,6 +95,26 @@ function memorySts(store: MemoryControlStore, world: World, asked: Asked): StsPe
     policyStatus: async () => {
       const active = store.state().tables.policySetVersions.rows.find((row) => row['active'] === true);
       return { versionId: active?.id, digest: active?.['digest'] as string | undefined, loaded: true };
+    },
+  };
+}
+
+/** Every state is `state`, every provider answers, and what completes is a connection of the zone. */
+function memoryProviders(store: MemoryControlStore): ProviderPeer {
+  return {
+    test: async () => ({ reason: undefined, description: '', elapsedMs: 1, expiresAtMs: undefined }),
+    begin: async ({ redirectUri }) => ({
+      authorizationUrl: `https://idp.test/authorize?redirect_uri=${encodeURIComponent(redirectUri)}`,
+      state: 'state',
+      expiresAtMs: 1_800_000_600_000,
+    }),
+    complete: async ({ zoneId, state }) => {
+      const { providers, connections } = store.state().tables;
+      const provider = providers.rows[0];
+      if (state !== 'state' || provider === undefined) throw fail('invalid_request');
+      const fields = { zoneId, providerId: provider.id, subject: '', state: 'active', scopes: [] };
+      connections.rows.push({ id: 'connection', createdAt: '2027-01-01T00:00:00.000000Z', ...fields });
+      return { connectionId: 'connection', providerId: provider.id };
     },
   };
 }

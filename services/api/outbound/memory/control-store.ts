@@ -4,6 +4,7 @@ import type { JsonObject } from '#mesh/failure';
 import { microsecondText } from '#mesh/time';
 import type { AdminToken } from '../../domain/admin.ts';
 import type { Application } from '../../domain/application.ts';
+import type { Connection } from '../../domain/connection.ts';
 import type { Grant } from '../../domain/grant.ts';
 import type { Policy, PolicySet, PolicySetVersion, PolicySource, PolicyVersion } from '../../domain/policy.ts';
 import type { Provider } from '../../domain/provider-kind.ts';
@@ -24,7 +25,7 @@ import { createMemoryCollection, type MemoryTable } from './collection.ts';
 import { createMemoryZoneKeys } from './zone-keys.ts';
 
 const tableNames = [
-  ...(['zones', 'applications', 'providers', 'resources', 'subjectIssuers', 'grants'] as const),
+  ...(['zones', 'applications', 'providers', 'connections', 'resources', 'subjectIssuers', 'grants'] as const),
   ...(['policies', 'policyVersions', 'policySets', 'policySetVersions', 'zoneKeys', 'approvals'] as const),
 ] as const;
 type TableName = (typeof tableNames)[number];
@@ -161,6 +162,7 @@ function collections({ tables }: State, now: () => string) {
     zones: table<Zone, { readonly secretCheckKey?: Uint8Array }>('zones', ['slug']),
     applications: table<Application, { readonly secretHash?: string | undefined }>('applications', []),
     providers: table<Provider>('providers', ['identifier']),
+    connections: table<Connection>('connections', [], false),
     resources: table<Resource>('resources', ['identifier', 'slug']),
     subjectIssuers: table<SubjectIssuer>('subjectIssuers', ['issuer']),
     grants: table<Grant>('grants', []),
@@ -182,6 +184,13 @@ function zoneParts({ tables, secrets }: State, zoneId: string) {
       const kept = secrets.get(providerId) ?? [];
       const others = kept.filter(({ name }) => !sealed.some((each) => each.name === name));
       secrets.set(providerId, [...others, ...sealed]);
+      const provider = tables.providers.rows.find((row) => row.id === providerId);
+      if (provider !== undefined) provider['secretNames'] = [...others, ...sealed].map(({ name }) => name);
+    },
+    revokeConnection: async (id: string) => {
+      const row = tables.connections.rows.find((each) => each.id === id && each['state'] !== 'revoked');
+      if (row !== undefined) row['state'] = 'revoked';
+      return row?.['providerId'] as string | undefined;
     },
     hasResourceOf: async (providerId: string) =>
       tables.resources.rows.some((row) => row['providerId'] === providerId && row['archivedAt'] === undefined),

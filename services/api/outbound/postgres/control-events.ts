@@ -102,3 +102,12 @@ export async function writeAnchors(
   ]);
   return int8(row?.number ?? 0);
 }
+
+/** The provider of the connection that ended; undefined when there was none to end. */
+export async function revokeConnection(tx: ZoneTransaction, id: string): Promise<string | undefined> {
+  const row = await tx.one<{ provider_id: string | null }>('SELECT sts_pub.revoke_connection($1, $2) AS provider_id', [
+    tx.zoneId,
+    id,
+  ]);
+  return row?.provider_id ?? undefined;
+}

@@ -26,6 +26,7 @@ import {
   invalidatePolicy,
   recordActivation,
   recordMutation,
+  revokeConnection,
   writeAnchors,
 } from './control-events.ts';
 import {
@@ -40,6 +41,7 @@ import {
 import { claimReceipt, insertReceipt, selectReceipt } from './receipt-rows.ts';
 import {
   applicationShape,
+  connectionShape,
   grantShape,
   policySetShape,
   policySetVersionShape,
@@ -95,6 +97,7 @@ function controlReads(tx: ZoneTransaction): ControlReads {
     zones: createCollection(tx, zoneShape),
     applications: createCollection(tx, applicationShape),
     providers: createCollection(tx, providerShape),
+    connections: createCollection(tx, connectionShape),
     resources: createCollection(tx, resourceShape),
     subjectIssuers: createCollection(tx, subjectIssuerShape),
     grants: createCollection(tx, grantShape),
@@ -139,6 +142,7 @@ function controlTransaction(tx: ZoneTransaction, facts: CallFacts): ControlTrans
       );
       return [...new Set(rows.map(({ subject }) => subject))].toSorted();
     },
+    revokeConnection: (id) => revokeConnection(tx, id),
     findPolicyVersionByContent: (policyId, sha256) => selectVersionByContent(tx, policyId, sha256),
     nextVersion: (of) => selectNextVersion(tx, of),
     lockActivation: () => lockActivation(tx),

@@ -1,6 +1,7 @@
 // The tables of the control plane, column by column.
 import type { AdminToken } from '../../domain/admin.ts';
 import type { Application } from '../../domain/application.ts';
+import type { Connection } from '../../domain/connection.ts';
 import type { Grant } from '../../domain/grant.ts';
 import type { Policy, PolicySet, PolicySetVersion, PolicyVersion } from '../../domain/policy.ts';
 import type { Provider } from '../../domain/provider-kind.ts';
@@ -72,6 +73,27 @@ export const providerShape: TableShape<Provider> = {
   },
   archives: true,
   versioned: true,
+};
+
+/** The STS's view; nothing is written here. */
+export const connectionShape: TableShape<Connection> = {
+  table: 'sts_pub.connections',
+  columns: {
+    id: 'plain',
+    zoneId: 'plain',
+    providerId: 'plain',
+    subject: 'plain',
+    state: 'plain',
+    scopes: 'plain',
+    expiresAt: 'time',
+    lastError: 'plain',
+    failedAt: 'time',
+    createdAt: 'time',
+    refreshedAt: 'time',
+    revokedAt: 'time',
+  },
+  archives: false,
+  versioned: false,
 };
 
 export const resourceShape: TableShape<Resource> = {

@@ -2,7 +2,7 @@
 // nothing kept alive can be turned against an address that is judged differently by now, or serve another zone.
 import { Client } from 'undici';
 import { createGuardedConnect, DestinationRefused, type DialTarget, type GuardOptions } from '#mesh/dial';
-import { bareHost, namesHost, type HostEntry } from '#mesh/egress';
+import { hostOf, namesHost, type HostEntry } from '#mesh/egress';
 import { createZoneTurns } from '../../domain/zone-turns.ts';
 import type { Egress, EgressOutcome, EgressRequest } from '../../ports/egress.ts';
 
@@ -35,9 +35,7 @@ function readTarget(text: string, denied: readonly HostEntry[]): Target | { read
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (!url || (url.protocol !== 'https:' && url.protocol !== 'http:')) return { rule: 'not an http or https URL' };
   if (url.username !== '' || url.password !== '') return { rule: 'user info in the URL' };
-  const host = bareHost(url.hostname);
-  const standardPort = url.protocol === 'https:' ? 443 : 80;
-  const port = url.port === '' ? standardPort : Number(url.port);
+  const { host, port } = hostOf(url);
   if (namesHost(denied, { host, port })) return { rule: 'in the denylist' };
   return { origin: url.origin, host, port, path: url.pathname + url.search };
 }

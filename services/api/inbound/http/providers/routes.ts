@@ -14,7 +14,16 @@ import {
 } from '../route.ts';
 import * as form from '../schemas.ts';
 import { fromWire } from '../wire-names.ts';
-import { CreateProvider, Provider, UpdateProvider, configProblems, providerParams } from './schemas.ts';
+import {
+  CreateProvider,
+  Provider,
+  ProviderTested,
+  TestProvider,
+  UpdateProvider,
+  configProblems,
+  providerParams,
+} from './schemas.ts';
+import { microsecondTextOfMs } from '#mesh/time';
 
 const tag = 'providers';
 const base = '/v1/zones/:zone_id/providers';
@@ -74,12 +83,37 @@ export function addProviderRoutes(router: Router, flows: ApiFlows['providers']):
       return noContent;
     },
   });
+  addTestRoute(router, flows);
+}
+
+function addTestRoute(router: Router, flows: ApiFlows['providers']): void {
+  addRoute(router, {
+    ...{ ...write, method: 'POST', url: `${one}/test` },
+    summary: 'Obtain a credential as a governed call would, and throw it away',
+    params: providerParams,
+    body: TestProvider,
+    bodyOptional: true,
+    response: { 200: ProviderTested },
+    handle: async ({ zone, params, body }) => {
+      const tested = await flows.test(zone, { id: params.provider_id, subject: body.subject ?? '' });
+      const { reason, description, elapsedMs, expiresAtMs } = tested;
+      return {
+        status: 200,
+        body: {
+          ok: reason === undefined,
+          ...(reason === undefined ? {} : { reason, description }),
+          elapsed_ms: elapsedMs,
+          ...(expiresAtMs === undefined ? {} : { expires_at: microsecondTextOfMs(expiresAtMs) }),
+        },
+      };
+    },
+  });
 }
 
 function supportedKind(kind: string): ProviderKind {
   if (isProviderKind(kind)) return kind;
   throw fail('invalid_request', {
-    description: `This kind of provider is not supported yet; these are: ${providerKinds.join(', ')}.`,
+    description: `There is no such kind of provider; these are: ${providerKinds.join(', ')}.`,
     fields: [{ path: 'kind', rule: 'a supported kind' }],
   });
 }
