@@ -2,7 +2,7 @@
 import { CoordinatorService } from '#gen/caracal/coordinator/v1/coordinator_pb';
 import { createHealth, type Health } from '#mesh/health';
 import { newId } from '#mesh/ids';
-import { createJwksCache, createMandateVerifier, type MandateVerifier } from '#mesh/mandate';
+import { createJwksCache, createMandateVerifier } from '#mesh/mandate';
 import { followDatabaseClock } from '#mesh/postgres';
 import { createRevocationBarrier } from '#mesh/revocation';
 import { createPeerHttp, createPeerTransport, createZoneKeyReader } from '#mesh/rpc';
@@ -29,6 +29,7 @@ import { addJsonRoutes } from './inbound/http/json-routes.ts';
 import { createCoordinatorService } from './inbound/rpc/coordinator-service.ts';
 import { createExpirySweep } from './inbound/timer/expiry-sweep.ts';
 import { createSessionMinter } from './outbound/peer/sts-minter.ts';
+import { openPossession, type OpenPossession } from './outbound/redis/open-possession.ts';
 import { createSessionGraph } from './outbound/postgres/session-graph.ts';
 import { isCursor } from './outbound/postgres/page-cursor.ts';
 import type { CoordinatorDeps } from './ports/deps.ts';
@@ -41,6 +42,7 @@ export async function wire(config: CoordinatorConfig): Promise<Wired> {
   const transport = opened.use(createPeerTransport(stsPeer(config)));
   const keys = createJwksCache({ fetchJwks: createZoneKeyReader(opened.use(createPeerHttp(stsPeer(config)))), clock });
   const verifier = createMandateVerifier({ issuer: config.issuer.issuerUrl, keys, clock });
+  const proofs = opened.use(openPossession({ ...config.address, ...config.keys, ...foundation, newId, verifier }));
   const deps: CoordinatorDeps = {
     graph: createSessionGraph(database),
     minter: createSessionMinter(transport),
@@ -51,7 +53,7 @@ export async function wire(config: CoordinatorConfig): Promise<Wired> {
     logger,
   };
   const health = createHealth({ checks: { postgres: () => database.ping() } });
-  const surface = opened.use(await coordinatorSurface({ config, foundation, deps, health, verifier }));
+  const surface = opened.use(await coordinatorSurface({ config, foundation, deps, health, proofs }));
   const running = opened.move();
   return {
     health,
@@ -81,13 +83,12 @@ interface SurfaceParts {
   readonly foundation: Foundation;
   readonly deps: CoordinatorDeps;
   readonly health: Health;
-  readonly verifier: MandateVerifier;
+  readonly proofs: OpenPossession;
 }
 
-function coordinatorSurface({ config, foundation, deps, health, verifier }: SurfaceParts): Promise<Surface> {
+function coordinatorSurface({ config, foundation, deps, health, proofs }: SurfaceParts): Promise<Surface> {
   const { clock, logger, metrics } = foundation;
   const common = { flows: boundFlows(deps), issuer: config.issuer.issuerUrl, isCursor };
-  const verifyToken = async (token: string) => verifier.recall(token) ?? (await verifier.verify(token));
   return createSurface({
     service: 'coordinator',
     settings: config.listener,
@@ -96,9 +97,10 @@ function coordinatorSurface({ config, foundation, deps, health, verifier }: Surf
     metrics,
     health,
     clock,
-    verifyBearer: verifyToken,
+    verifyBearer: async (_token, presented) => proofs.verifyPresented(presented),
+    proofNonce: proofs.proofNonce,
     rpc: (router) => router.service(CoordinatorService, createCoordinatorService(common)),
-    http: (app) => addJsonRoutes(app, { ...common, verifyToken, nowMs: () => clock.now() }),
+    http: (app) => addJsonRoutes(app, { ...common, ...proofs, nowMs: () => clock.now() }),
   });
 }
 

@@ -25,6 +25,7 @@ function callerOf(zoneId: ZoneId): MandateCaller {
     rev: 0,
     anchorIds: [application],
     bearer: '',
+    shown: { dpop: undefined, path: '/', certificateThumbprint: undefined },
   };
 }
 

@@ -2,6 +2,14 @@
 import type { AgentSessionId, ApplicationId, ZoneId } from '#mesh/ids';
 import type { AgentSession } from './agent-session.ts';
 
+/** The proof and the certificate under a bearer, as they were presented. */
+export interface ShownWithBearer {
+  readonly dpop: string | undefined;
+  /** The path the proof was made for, without query. */
+  readonly path: string;
+  readonly certificateThumbprint: string | undefined;
+}
+
 /** A verified ambient mandate with `agent:lifecycle`. */
 export interface MandateCaller {
   readonly kind: 'mandate';
@@ -18,6 +26,8 @@ export interface MandateCaller {
   readonly anchorIds: readonly string[];
   /** The mandate itself: what the STS is shown when it mints for this caller. */
   readonly bearer: string;
+  /** What came with it and proved its key, for the STS to check again. */
+  readonly shown: ShownWithBearer;
 }
 
 /** The API on behalf of an administrator. */

@@ -30,6 +30,7 @@ const caller = (overrides: Partial<MandateCaller> = {}): MandateCaller => ({
   rev: 0,
   anchorIds: ['sid-1', application],
   bearer: 'token',
+  shown: { dpop: undefined, path: '/', certificateThumbprint: undefined },
   ...overrides,
 });
 
@@ -71,6 +72,7 @@ const start = (overrides: object = {}, by = caller()) =>
         passLifecycle: false,
         mandate: false,
         idempotencyKey: undefined,
+        dpopJkt: undefined,
         labels: {},
         ...overrides,
       },
@@ -95,6 +97,7 @@ const delegate = (from: AgentSessionId, to: AgentSessionId, overrides: object = 
         ttlSeconds: 60,
         mandate: false,
         idempotencyKey: undefined,
+        dpopJkt: undefined,
         ...overrides,
       },
     },

@@ -18,6 +18,8 @@ export interface CreateDelegation extends EdgeWish {
   readonly receiverApplicationId?: ApplicationId | undefined;
   readonly mandate: boolean;
   readonly idempotencyKey: string | undefined;
+  /** The thumbprint of the target's own key. */
+  readonly dpopJkt: string | undefined;
 }
 
 export interface CreatedDelegation {
@@ -66,7 +68,10 @@ export async function createDelegation(
   const { edge, epoch, fresh } = outcome;
   const created = { edge, epoch, replayed: !fresh };
   if (!create.mandate || !fresh || edge.state !== 'active') return { ...created, mandate: undefined };
-  return { ...created, mandate: await mintOrAbandon(deps, { caller, edge, epoch, use }, facts) };
+  return {
+    ...created,
+    mandate: await mintOrAbandon(deps, { caller, edge, epoch, use, dpopJkt: create.dpopJkt }, facts),
+  };
 }
 
 async function insertDecidedEdge(
@@ -129,12 +134,13 @@ interface Minting {
   readonly edge: DelegationEdge;
   readonly epoch: number;
   readonly use: KeyUse | undefined;
+  readonly dpopJkt: string | undefined;
 }
 
 /** An edge whose mandate was refused is told to nobody, so it does not stay. */
 async function mintOrAbandon(deps: CoordinatorDeps, minting: Minting, facts: CallFacts): Promise<SessionMandate> {
-  const { caller, edge, epoch } = minting;
-  const wish = { scopes: [], resources: [], ttlSeconds: 0, minDelegationEpoch: epoch };
+  const { caller, edge, epoch, dpopJkt } = minting;
+  const wish = { scopes: [], resources: [], ttlSeconds: 0, minDelegationEpoch: epoch, dpopJkt };
   try {
     return await deps.minter.mint(
       caller,

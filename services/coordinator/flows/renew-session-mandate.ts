@@ -13,6 +13,8 @@ export interface RenewMandate {
   readonly scopes: readonly string[];
   readonly resources: readonly string[];
   readonly ttlSeconds: number;
+  /** The thumbprint of the session's own key. */
+  readonly dpopJkt: string | undefined;
 }
 
 /** @throws not_found, permission_denied, session_not_live, token_revoked, store_unavailable, and what the STS says. */

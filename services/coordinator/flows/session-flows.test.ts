@@ -34,6 +34,7 @@ const caller = (overrides: Partial<MandateCaller> = {}): MandateCaller => ({
   rev: 0,
   anchorIds: ['sid-1', application],
   bearer: 'token',
+  shown: { dpop: undefined, path: '/', certificateThumbprint: undefined },
   ...overrides,
 });
 
@@ -52,6 +53,7 @@ const start = (overrides: Partial<StartSession> = {}, by = caller({ agentSession
         passLifecycle: false,
         mandate: false,
         idempotencyKey: undefined,
+        dpopJkt: undefined,
         labels: {},
         ...overrides,
       },
@@ -76,6 +78,7 @@ const delegate = (from: AgentSessionId, to: AgentSessionId, overrides: object = 
         ttlSeconds: 60,
         mandate: false,
         idempotencyKey: undefined,
+        dpopJkt: undefined,
         ...overrides,
       },
     },
@@ -280,6 +283,7 @@ describe('delegating', () => {
       ttlSeconds: 60,
       mandate: false,
       idempotencyKey: undefined,
+      dpopJkt: undefined,
     };
     const by = caller({ agentSessionId: child.session.id });
     await expect(createDelegation(deps, { caller: by, create }, facts)).rejects.toMatchObject({
@@ -292,7 +296,10 @@ describe('renewing', () => {
   const renew = (sessionId: AgentSessionId, by: MandateCaller) =>
     renewSessionMandate(
       deps,
-      { caller: by, renew: { sessionId, edgeId: undefined, scopes: [], resources: [], ttlSeconds: 0 } },
+      {
+        caller: by,
+        renew: { sessionId, edgeId: undefined, scopes: [], resources: [], ttlSeconds: 0, dpopJkt: undefined },
+      },
       facts,
     );
 

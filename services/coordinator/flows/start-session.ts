@@ -23,6 +23,8 @@ export interface StartSession {
   readonly mandate: boolean;
   readonly idempotencyKey: string | undefined;
   readonly labels: Readonly<Record<string, string>>;
+  /** The thumbprint of the session's own key. */
+  readonly dpopJkt: string | undefined;
 }
 
 export interface StartedSession {
@@ -56,7 +58,8 @@ export async function startSession(
   });
   const { session, fresh } = outcome;
   if (!start.mandate || !fresh) return { session, mandate: undefined, replayed: !fresh };
-  return { session, mandate: await mintOrAbandon(deps, { caller, session, use }, facts), replayed: false };
+  const minting = { caller, session, use, dpopJkt: start.dpopJkt };
+  return { session, mandate: await mintOrAbandon(deps, minting, facts), replayed: false };
 }
 
 interface Creation {
@@ -136,12 +139,13 @@ interface Minting {
   readonly caller: MandateCaller;
   readonly session: AgentSession;
   readonly use: KeyUse | undefined;
+  readonly dpopJkt: string | undefined;
 }
 
 /** A session whose first mandate was refused was never of use: it ends at once instead of counting until its TTL. */
 async function mintOrAbandon(deps: CoordinatorDeps, minting: Minting, facts: CallFacts): Promise<SessionMandate> {
-  const { caller, session } = minting;
-  const wish = { edgeId: undefined, scopes: [], resources: [], ttlSeconds: 0, minDelegationEpoch: 0 };
+  const { caller, session, dpopJkt } = minting;
+  const wish = { edgeId: undefined, scopes: [], resources: [], ttlSeconds: 0, minDelegationEpoch: 0, dpopJkt };
   try {
     return await deps.minter.mint(caller, { ...wish, sessionId: session.id }, facts.requestId);
   } catch (error) {

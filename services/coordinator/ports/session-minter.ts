@@ -12,6 +12,8 @@ export interface SessionMandateWish {
   readonly ttlSeconds: number;
   /** The graph epoch the STS must have seen before it mints. */
   readonly minDelegationEpoch: number;
+  /** The thumbprint of the session's own key, which its mandate is bound to; undefined binds it as the caller's is. */
+  readonly dpopJkt: string | undefined;
 }
 
 export interface SessionMandate {

@@ -31,6 +31,7 @@ const StartBody = Type.Object({
   resources: Type.Optional(Type.Array(Type.String())),
   pass_lifecycle: Type.Optional(Type.Boolean()),
   mandate: Type.Optional(Type.Boolean()),
+  dpop_jkt: Type.Optional(Type.String()),
 });
 
 const statuses = {
@@ -71,6 +72,7 @@ function addStart(app: FastifyInstance, options: JsonRoutesOptions): void {
           passLifecycle: body.pass_lifecycle ?? false,
           mandate: body.mandate ?? false,
           idempotencyKey: keyOf(idempotencyKey),
+          dpopJkt: body.dpop_jkt ?? '',
           labels: labelsOf(body),
         }),
       );

@@ -45,6 +45,7 @@ const CreateBody = Type.Object({
   expires_at: Type.Optional(moment),
   ttl_seconds: Type.Optional(seconds),
   mandate: Type.Optional(Type.Boolean()),
+  dpop_jkt: Type.Optional(Type.String()),
 });
 type CreateBody = Static<typeof CreateBody>;
 
@@ -77,6 +78,7 @@ function addCreate(app: FastifyInstance, options: JsonRoutesOptions): void {
           parentEdgeId: body.parent_edge_id ?? '',
           idempotencyKey: keyOf(idempotencyKey),
           mandate: body.mandate ?? false,
+          dpopJkt: body.dpop_jkt ?? '',
         }),
       );
       const caller = mandateIn(wish.zoneId);

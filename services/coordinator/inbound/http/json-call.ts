@@ -2,11 +2,11 @@
 // flows carry with it.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Static, TObject } from 'typebox';
-import { parseBearer, traceOf } from '#mesh/http';
-import { acceptsBearer, authorizeCall, connectionCallerOf, judgeCall } from '#mesh/identity';
+import { traceOf } from '#mesh/http';
+import { acceptsBearer, authorizeCall, connectionCallerOf, judgeCall, presentedBearer } from '#mesh/identity';
 import type { ZoneId } from '#mesh/ids';
 import { fail } from '#mesh/failure';
-import type { VerifiedMandate } from '#mesh/mandate';
+import type { VerifyPresented } from '#mesh/mandate';
 import type { Caller, MandateCaller } from '../../domain/caller.ts';
 import type { CoordinatorFlows, Facts } from '../rpc/bound-flows.ts';
 import { type AuthorizedCaller, callerFor, mandateCallerFor } from '../rpc/callers.ts';
@@ -15,7 +15,9 @@ export interface JsonRoutesOptions {
   readonly flows: CoordinatorFlows;
   readonly issuer: string;
   readonly isCursor: (cursor: string) => boolean;
-  readonly verifyToken: (token: string) => Promise<VerifiedMandate>;
+  readonly verifyPresented: VerifyPresented;
+  /** For callers that prove a key (RFC 9449 §9). */
+  readonly proofNonce: () => string;
   readonly nowMs: () => number;
 }
 
@@ -61,7 +63,9 @@ export function addJsonRoute<Query extends TObject, Body extends TObject>(
     method,
     url,
     schema: { ...(query === undefined ? {} : { querystring: query }), ...(body === undefined ? {} : { body }) },
-    onRequest: async (request) => {
+    onRequest: async (request, reply) => {
+      // RFC 9449 §8.2: whoever proves a key gets the nonce of its next proof, whatever becomes of this call.
+      if (request.headers['dpop'] !== undefined) void reply.header('dpop-nonce', options.proofNonce());
       callers.set(
         request,
         await admit(request, `caracal.coordinator.v1.CoordinatorService/${route.standsFor}`, options),
@@ -83,9 +87,9 @@ async function admit(request: FastifyRequest, rpc: string, options: JsonRoutesOp
     authorizeCall(onConnection, rpc);
     return onConnection;
   }
-  const token = parseBearer(authorization);
-  if (token === undefined) throw fail('unauthenticated');
-  const caller = { kind: 'bearer', mandate: await options.verifyToken(token) } as const;
+  const presented = presentedBearer(request.raw);
+  if (presented === undefined) throw fail('unauthenticated');
+  const caller = { kind: 'bearer', mandate: await options.verifyPresented(presented) } as const;
   authorizeCall(caller, rpc);
   return caller;
 }

@@ -2,12 +2,12 @@
 // API on behalf of an administrator.
 import { fail } from '#mesh/failure';
 import type { AgentSessionId, ApplicationId, ZoneId } from '#mesh/ids';
-import { mandateAnchors, refuseMandate, type VerifiedMandate } from '#mesh/mandate';
+import { mandateAnchors, refuseMandate, type ProvenMandate } from '#mesh/mandate';
 import type { Caller as Authorized } from '#mesh/identity';
 import type { Caller, MandateCaller } from '../../domain/caller.ts';
 
 /** Whoever got past the gate, however the call came in. */
-export type AuthorizedCaller = Authorized<VerifiedMandate>;
+export type AuthorizedCaller = Authorized<ProvenMandate>;
 
 /** @throws invalid_token, insufficient_scope, zone_mismatch, permission_denied. */
 export function callerFor(caller: AuthorizedCaller, zoneId: ZoneId, issuer: string): Caller {
@@ -24,16 +24,14 @@ export function mandateCallerFor(caller: AuthorizedCaller, zoneId: ZoneId, issue
   return known;
 }
 
-function mandateCaller(mandate: VerifiedMandate, zoneId: ZoneId, issuer: string): MandateCaller {
-  const { claims } = mandate;
-  const refusal = refuseMandate(claims, { at: 'coordinator', issuer, zoneId });
+function mandateCaller(mandate: ProvenMandate, zoneId: ZoneId, issuer: string): MandateCaller {
+  const { claims, proven, presented } = mandate;
+  const refusal = refuseMandate(claims, { at: 'coordinator', issuer, zoneId, proven });
   if (refusal === 'wrong_zone') throw fail('zone_mismatch');
   if (refusal === 'wrong_scope')
     throw fail('insufficient_scope', { details: { required_scopes: ['agent:lifecycle'] } });
   if (refusal !== undefined) throw fail('invalid_token', { privateDetail: refusal });
-  // A mandate bound to a key is worth nothing without its proof, and the Coordinator reads none yet.
-  if (claims.cnf !== undefined)
-    throw fail('invalid_token', { privateDetail: 'sender-constrained mandate without proof' });
+  const [path = ''] = presented.target.split('?', 1);
   return {
     kind: 'mandate',
     zoneId,
@@ -45,5 +43,6 @@ function mandateCaller(mandate: VerifiedMandate, zoneId: ZoneId, issuer: string)
     rev: claims.rev,
     anchorIds: mandateAnchors(mandate).map((anchor) => anchor.id),
     bearer: mandate.token,
+    shown: { dpop: presented.dpop, path, certificateThumbprint: presented.certificateThumbprint },
   };
 }

@@ -2,7 +2,7 @@
 import type { HandlerContext, ServiceImpl } from '@connectrpc/connect';
 import type { CoordinatorService } from '#gen/caracal/coordinator/v1/coordinator_pb';
 import { callerOf, callFactsOf } from '#mesh/rpc';
-import type { VerifiedMandate } from '#mesh/mandate';
+import type { ProvenMandate } from '#mesh/mandate';
 import type { CoordinatorFlows, Facts } from './bound-flows.ts';
 import { callerFor, mandateCallerFor } from './callers.ts';
 import { barrierWaitMs, readCreate, readEnd, readGet, readList, readRenew, readRevoke, readStart } from './requests.ts';
@@ -18,7 +18,7 @@ export function createCoordinatorService(options: CoordinatorServiceOptions): Se
   return { ...sessionCalls(options), ...delegationCalls(options) };
 }
 
-const callerIn = (context: HandlerContext) => callerOf<VerifiedMandate>(context);
+const callerIn = (context: HandlerContext) => callerOf<ProvenMandate>(context);
 
 function factsOf(context: HandlerContext): Facts {
   const { requestId, trace } = callFactsOf(context);

@@ -49,6 +49,9 @@ const resources = (fields: FieldReader, path: string, values: readonly string[])
     each: (at, value) => fields.text(at, value, { max: 512, pattern: resourcePattern, rule: 'a resource identifier' }),
   });
 
+/** RFC 7638 §3: SHA-256 in base64url. */
+const thumbprint = { min: 43, max: 43, pattern: /^[A-Za-z0-9_-]+$/, rule: 'a SHA-256 thumbprint in base64url' };
+
 const unique = (values: readonly string[]): string[] => [...new Set(values)].toSorted();
 
 function labels(fields: FieldReader, values: Readonly<Record<string, string>>): Record<string, string> {
@@ -76,6 +79,7 @@ export function readStart(request: StartSessionRequest): StartSession {
       passLifecycle: request.passLifecycle,
       mandate: request.mandate,
       idempotencyKey: fields.optionalId('idempotency_key', request.idempotencyKey),
+      dpopJkt: fields.optionalText('dpop_jkt', request.dpopJkt, thumbprint),
       labels: labels(fields, request.labels),
     };
   });
@@ -90,6 +94,7 @@ export function readRenew(request: RenewSessionMandateRequest): { zoneId: ZoneId
       scopes: unique(scopes(fields, request.scopes)),
       resources: unique(resources(fields, 'resources', request.resources)),
       ttlSeconds: fields.integer('ttl_seconds', request.ttlSeconds, { min: 0, max: maxTtlSeconds }),
+      dpopJkt: fields.optionalText('dpop_jkt', request.dpopJkt, thumbprint),
     },
   }));
 }
@@ -158,6 +163,7 @@ export function readCreate(request: CreateDelegationRequest): CreateDelegation {
     ttlSeconds: fields.integer('ttl_seconds', request.ttlSeconds, { min: 1, max: maxTtlSeconds }),
     mandate: request.mandate,
     idempotencyKey: fields.optionalId('idempotency_key', request.idempotencyKey),
+    dpopJkt: fields.optionalText('dpop_jkt', request.dpopJkt, thumbprint),
   }));
 }
 

@@ -23,6 +23,10 @@ export function createSessionMinter(transport: Transport): SessionMinter {
             resources: [...wish.resources],
             ttlSeconds: wish.ttlSeconds,
             minDelegationEpoch: BigInt(wish.minDelegationEpoch),
+            bearerDpopProof: caller.shown.dpop ?? '',
+            bearerDpopPath: caller.shown.path,
+            bearerX5tS256: caller.shown.certificateThumbprint ?? '',
+            dpopJkt: wish.dpopJkt ?? '',
           },
           { timeoutMs: mintTimeoutMs, headers: { 'x-request-id': requestId } },
         );
