@@ -46,6 +46,11 @@ export class AnchorIndex {
     return undefined;
   }
 
+  /** Everything held of a zone, in no order. */
+  ofZone(zoneId: string): readonly Anchor[] {
+    return [...(this.#zones.get(zoneId)?.values() ?? [])];
+  }
+
   /** Drops anchors written before the moment: every mandate they could refuse has expired. */
   prune(beforeMs: number): void {
     for (const [zoneId, zone] of this.#zones) {

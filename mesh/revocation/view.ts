@@ -41,6 +41,8 @@ export interface RevocationView extends AsyncDisposable {
   applied(): number;
   /** The anchor that refuses the mandate, if any does. Synchronous, for the turn in which something is released. */
   refuses(zoneId: string, rev: number, references: readonly AnchorRef[]): Anchor | undefined;
+  /** Every anchor of a zone that can still refuse a mandate, for those who follow revocation through this process. */
+  anchorsOf(zoneId: string): readonly Anchor[];
   /** True while stream or owner have confirmed the head within the staleness limit. */
   isFresh(): boolean;
   /** True while this process' lease as an enforcement point has not run out. */
@@ -232,6 +234,10 @@ class View implements RevocationView {
 
   refuses(zoneId: string, rev: number, references: readonly AnchorRef[]): Anchor | undefined {
     return this.#anchors.find(zoneId, rev, references);
+  }
+
+  anchorsOf(zoneId: string): readonly Anchor[] {
+    return this.#anchors.ofZone(zoneId);
   }
 
   isFresh(): boolean {

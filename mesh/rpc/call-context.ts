@@ -14,6 +14,8 @@ export interface CallFacts {
   readonly trace: TraceContext;
   /** Undefined only in tests that call a handler without a listener. */
   readonly connection: Connection | undefined;
+  /** Ends the call at once, without an answer: for a peer that does not read what it asked for. */
+  readonly abandon: () => void;
 }
 
 const callerKey: ContextKey<Caller> = createContextKey<Caller>(anonymous, { description: 'caller' });
@@ -33,7 +35,7 @@ export function callerOf<Mandate = unknown>({ values }: WithValues): Caller<Mand
 
 /** Request id, trace and connection of the call. */
 export function callFactsOf({ values }: WithValues): CallFacts {
-  return values.get(factsKey) ?? { requestId: '', trace: traceFrom(), connection: undefined };
+  return values.get(factsKey) ?? { requestId: '', trace: traceFrom(), connection: undefined, abandon: () => undefined };
 }
 
 export function factsOfValues(values: ContextValues): CallFacts | undefined {

@@ -2,6 +2,7 @@
  * The Fastify plugin that serves a service's RPCs in all three protocols, with health and reflection beside them.
  * It stands alone because protocols, limits and the gate belong together and no service may vary them.
  */
+import { constants } from 'node:http2';
 import { fastifyConnectPlugin } from '@connectrpc/connect-fastify';
 import { createContextKey } from '@connectrpc/connect';
 import type { ConnectRouter, HandlerContext } from '@connectrpc/connect';
@@ -117,10 +118,21 @@ function documentErrors({ handlers }: ConnectRouter, record: RecordCall): void {
   for (const [at, handler] of handlers.entries()) handlers[at] = withDocumentedErrors(handler, report);
 }
 
+/** Of an HTTP/2 connection only the stream ends. */
+function abandon(raw: RawRequest): void {
+  if ('stream' in raw) raw.stream.close(constants.NGHTTP2_CANCEL);
+  else raw.destroy();
+}
+
 function valuesOf(request: FastifyRequest) {
   const header = request.headers['traceparent'];
   const trace = traceFrom(typeof header === 'string' ? header : undefined);
-  const facts = { requestId: request.id, trace, connection: connectionOf(request.raw) };
+  const facts = {
+    requestId: request.id,
+    trace,
+    connection: connectionOf(request.raw),
+    abandon: () => abandon(request.raw),
+  };
   return callValues(facts).set(rawKey, request.raw);
 }
 
