@@ -7,6 +7,9 @@ export interface DecidingHeaders {
   /** The proof of possession (RFC 9449 §4.1). */
   readonly dpop: string | undefined;
   readonly resource: string | undefined;
+  /** The approval that is presented, and the secret that came with its challenge. */
+  readonly challengeId: string | undefined;
+  readonly challengeSecret: string | undefined;
   readonly traceparent: string | undefined;
   /** A header of these that may stand once and stood more often. */
   readonly repeated: string | undefined;
@@ -16,6 +19,8 @@ const single = new Set([
   'authorization',
   'dpop',
   'x-caracal-resource',
+  'x-caracal-challenge-id',
+  'x-caracal-challenge-secret',
   'traceparent',
   'host',
   'content-length',
@@ -35,6 +40,8 @@ export function readDecidingHeaders(raw: RawHeaders): DecidingHeaders {
     authorization: seen.get('authorization'),
     dpop: seen.get('dpop'),
     resource: seen.get('x-caracal-resource')?.trim(),
+    challengeId: seen.get('x-caracal-challenge-id')?.trim(),
+    challengeSecret: seen.get('x-caracal-challenge-secret')?.trim(),
     traceparent: seen.get('traceparent'),
     repeated,
   };

@@ -13,11 +13,15 @@ function trimSlash(url: string): string {
   return url.endsWith('/') ? url.slice(0, -1) : url;
 }
 
+/** RFC 6750 §3.1, RFC 9449 §7.1 and §9, and ours for a call that has to be approved first. */
+export type ErrorWord =
+  'invalid_token' | 'insufficient_scope' | 'invalid_dpop_proof' | 'use_dpop_nonce' | 'interaction_required';
+
 export interface ChallengeFacts {
   readonly base: string;
   readonly resource: Resource | undefined;
   /** RFC 6750 §3.1's word; undefined when the request carried no credential at all. */
-  readonly error: 'invalid_token' | 'insufficient_scope' | 'invalid_dpop_proof' | 'use_dpop_nonce' | undefined;
+  readonly error: ErrorWord | undefined;
   readonly requiredScopes: readonly string[];
   /** What proofs may be signed with; empty challenges for a bearer (RFC 9449 §7.1). */
   readonly proofAlgorithms: readonly string[];

@@ -4,6 +4,21 @@ import type { FailureReason, JsonValue } from '#mesh/failure';
 import type { VerifiedMandate } from '#mesh/mandate';
 import type { Credential } from '../domain/header-rules.ts';
 
+/** An approval as the caller presents it. Its secret goes to the STS and nowhere else. */
+export interface PresentedApproval {
+  readonly id: string;
+  readonly secret: string;
+}
+
+/** What has to be approved before the same call may be tried again. */
+export interface Challenge {
+  readonly id: string;
+  readonly type: string;
+  /** Shown once: '' when the caller has it. */
+  readonly secret: string;
+  readonly expiresAtMs: number;
+}
+
 export interface Question {
   readonly mandate: VerifiedMandate;
   readonly zoneId: string;
@@ -16,6 +31,9 @@ export interface Question {
   readonly proven: ProvenKey;
   readonly requestId: string;
   readonly traceparent: string;
+  /** SHA-256, hex, of what the path does not say; '' when it says everything. */
+  readonly argumentsDigest?: string;
+  readonly approval?: PresentedApproval | undefined;
   /** About a call that was allowed and whose answer is still open. */
   readonly again?: boolean;
 }
@@ -47,6 +65,8 @@ export interface Refused {
   readonly eventId: string;
   readonly requiredScopes: readonly string[];
   readonly retryAfterMs: number | undefined;
+  /** With `interaction_required`. */
+  readonly challenge?: Challenge | undefined;
 }
 
 export type Answer =

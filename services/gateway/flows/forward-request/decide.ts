@@ -1,10 +1,11 @@
 // The decision: an answer of the STS that may be given again, or a new question to it. Whoever decides has made the
 // decision durable before the call goes on.
-import { fail, type Failure } from '#mesh/failure';
+import { sha256Hex } from '#mesh/canonical';
+import { fail, type Failure, type JsonObject } from '#mesh/failure';
 import { requestHeaders } from '../../domain/header-rules.ts';
 import { readUpstream } from '../../domain/upstream-url.ts';
 import { verdictKey, type VerdictKey } from '../../domain/verdict-memory.ts';
-import type { Allowed, Answer, Question } from '../../ports/authorizer.ts';
+import type { Allowed, Answer, Challenge, Question } from '../../ports/authorizer.ts';
 import { reuseEvent } from './evidence.ts';
 import type { Exchange, ForwardDeps } from './exchange.ts';
 
@@ -23,7 +24,7 @@ export async function decide(exchange: Exchange, deps: ForwardDeps): Promise<Fai
     policyPath: exchange.policyPath,
   };
   exchange.generation = deps.verdicts.generation(resource.zoneId);
-  if (!exchange.singleUse && deps.changesAreFresh()) {
+  if (mayReuse(exchange) && deps.changesAreFresh()) {
     const kept = deps.verdicts.recall(verdictKey(key), deps.clock.now());
     if (kept !== undefined) return reuse(exchange, deps, kept);
   }
@@ -33,6 +34,9 @@ export async function decide(exchange: Exchange, deps: ForwardDeps): Promise<Fai
   keep(exchange, deps, key);
   return undefined;
 }
+
+/** A verdict on something that is good once, a mandate or an approval, is neither taken from memory nor kept there. */
+const mayReuse = ({ singleUse, approval }: Exchange): boolean => !singleUse && approval === undefined;
 
 async function reuse(exchange: Exchange, deps: ForwardDeps, verdict: Allowed): Promise<undefined> {
   exchange.reused = true;
@@ -50,10 +54,18 @@ export function questionOf(exchange: Exchange): Question | undefined {
     resource: resource.identifier,
     method: exchange.call.method,
     path: exchange.policyPath,
+    argumentsDigest: argumentsDigestOf(exchange),
+    approval: exchange.approval,
     proven: exchange.proven,
     requestId: exchange.call.requestId,
     traceparent: exchange.trace.traceparent,
   };
+}
+
+/** Policy decides on the path; what an approval is bound to includes the query, whose values stay here. */
+function argumentsDigestOf({ route }: Exchange): string {
+  const query = route?.target.query ?? '';
+  return query === '' ? '' : sha256Hex(query);
 }
 
 async function ask(exchange: Exchange, deps: ForwardDeps): Promise<Answer> {
@@ -68,18 +80,29 @@ async function ask(exchange: Exchange, deps: ForwardDeps): Promise<Answer> {
 }
 
 function refusalOf(exchange: Exchange, answer: Answer & { kind: 'refused' }): Failure {
-  const { reason, description, diagnostics, requiredScopes, retryAfterMs } = answer.refusal;
+  const { reason, description, diagnostics, requiredScopes, retryAfterMs, challenge } = answer.refusal;
   exchange.requiredScopes = requiredScopes;
   return fail(reason, {
     ...(description === '' ? {} : { description }),
     ...(diagnostics === undefined ? {} : { details: { diagnostics } }),
+    ...(challenge === undefined ? {} : { details: challengeDetails(challenge) }),
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
   });
 }
 
+/** In the words of the token endpoint, so that one client understands both. */
+function challengeDetails({ id, type, secret, expiresAtMs }: Challenge): JsonObject {
+  return {
+    challenge_id: id,
+    challenge_type: type,
+    ...(secret === '' ? {} : { challenge_secret: secret }),
+    challenge_expires_at: new Date(expiresAtMs).toISOString(),
+  };
+}
+
 function keep(exchange: Exchange, deps: ForwardDeps, key: VerdictKey): void {
   const { verdict, bearer, generation } = exchange;
-  if (verdict === undefined || bearer === undefined || exchange.singleUse || !verdict.reusable) return;
+  if (verdict === undefined || bearer === undefined || !mayReuse(exchange) || !verdict.reusable) return;
   const validUntilMs = Math.min(
     verdict.validUntilMs,
     deps.clock.now() + longestReuseMs,

@@ -10,7 +10,7 @@ import type { AuthorizationScheme, DecidingHeaders } from '../../domain/bearer.t
 import type { Resource, Route } from '../../domain/routing.ts';
 import type { HostRules, Upstream } from '../../domain/upstream-url.ts';
 import type { VerdictMemory } from '../../domain/verdict-memory.ts';
-import type { Allowed, Authorizer } from '../../ports/authorizer.ts';
+import type { Allowed, Authorizer, PresentedApproval } from '../../ports/authorizer.ts';
 import type { Evidence } from '../../ports/evidence.ts';
 import type { IncomingCall, ResponseSink } from '../../ports/incoming-call.ts';
 import type { CheckedProof, ProofChecker } from '../../ports/proof-checker.ts';
@@ -103,6 +103,8 @@ export class Exchange {
   proven: ProvenKey = {};
   /** The proof that did, to be spent. */
   proof: CheckedProof | undefined;
+  /** The approval the caller presents. */
+  approval: PresentedApproval | undefined;
   /** True once the STS has answered: the decision's event is its own. */
   decidedBySts = false;
   requiredScopes: readonly string[] = [];

@@ -29,6 +29,21 @@ export function readHead(exchange: Exchange, deps: ForwardDeps): Failure | undef
     return fail('invalid_request', { fields: [{ path: headers.repeated, rule: 'stands once' }] });
   }
   if ((call.contentLength ?? 0) > deps.limits.maxRequestBytes) return fail('payload_too_large');
+  return readApproval(exchange);
+}
+
+// An id of 36 characters or a secret of 43, with room for others to come.
+const approvalForm = /^[\x21-\x7e]{1,128}$/;
+
+/** An approval and its secret stand together or not at all: the one says nothing without the other. */
+function readApproval(exchange: Exchange): Failure | undefined {
+  const { challengeId: id, challengeSecret: secret } = exchange.headers;
+  if (id === undefined && secret === undefined) return undefined;
+  if (id === undefined || secret === undefined || !approvalForm.test(id) || !approvalForm.test(secret)) {
+    const rule = 'with X-Caracal-Challenge-Secret, both as they were given';
+    return fail('invalid_request', { fields: [{ path: 'X-Caracal-Challenge-Id', rule }] });
+  }
+  exchange.approval = { id, secret };
   return undefined;
 }
 

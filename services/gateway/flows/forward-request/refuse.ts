@@ -104,6 +104,7 @@ function usesProof({ bearer, headers }: Exchange): boolean {
 const errorWords: Readonly<Partial<Record<FailureReason, ReturnType<typeof errorWord>>>> = {
   unauthenticated: undefined,
   insufficient_scope: 'insufficient_scope',
+  interaction_required: 'interaction_required',
   dpop_proof_rejected: 'invalid_dpop_proof',
   dpop_nonce_required: 'use_dpop_nonce',
 };

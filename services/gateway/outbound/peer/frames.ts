@@ -11,7 +11,7 @@ import {
   type Refused as RefusedMessage,
   type Verdict,
 } from '#gen/caracal/sts/v1/sts_pb';
-import type { Allowed, Answer, Question } from '../../ports/authorizer.ts';
+import type { Allowed, Answer, Challenge, Question } from '../../ports/authorizer.ts';
 
 export interface AskedQuestion {
   readonly id: bigint;
@@ -23,6 +23,7 @@ export interface AskedQuestion {
 
 export function questionFrame({ id, deadlineMs, question, byDigest }: AskedQuestion): AuthorizeRequest {
   const { mandate, zoneId, resource, method, path, proven, requestId, traceparent, again = false } = question;
+  const { approval, argumentsDigest = '' } = question;
   return create(AuthorizeRequestSchema, {
     frame: {
       case: 'question',
@@ -41,6 +42,9 @@ export function questionFrame({ id, deadlineMs, question, byDigest }: AskedQuest
         requestId,
         traceparent,
         again,
+        argumentsDigest,
+        challengeId: approval?.id ?? '',
+        challengeSecret: approval?.secret ?? '',
       },
     },
   });
@@ -126,8 +130,15 @@ function refused(message: RefusedMessage): Answer {
       eventId: message.eventId,
       requiredScopes: message.requiredScopes,
       retryAfterMs: Number(message.retryAfterMs) || undefined,
+      challenge: challengeOf(message.challenge),
     },
   };
+}
+
+function challengeOf(message: RefusedMessage['challenge']): Challenge | undefined {
+  if (message === undefined) return undefined;
+  const { id, type, secret, expiresAtMs } = message;
+  return { id, type, secret, expiresAtMs: Number(expiresAtMs) };
 }
 
 // Diagnostics are a courtesy: what cannot be read is left out.
