@@ -39,10 +39,10 @@ const approvalShape: TableShape<Approval> = {
 };
 
 export function createApprovalRows(tx: ZoneTransaction): Approvals {
-  const { find, page } = createCollection(tx, approvalShape);
+  const rows = createCollection(tx, approvalShape);
   return {
-    find,
-    page,
+    find: (id) => rows.find(id),
+    page: (query, filter) => rows.page(query, filter),
     decide: async ({ id, decision, approver, tokenId, reason }) => {
       const row = await tx.one<{ outcome: DecisionOutcome }>(
         'SELECT sts_pub.decide_approval($1, $2, $3, $4, $5, $6) AS outcome',
