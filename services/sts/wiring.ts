@@ -35,6 +35,7 @@ import { openClientChecks } from './outbound/assertion/open-client-checks.ts';
 import type { OpenClientChecks } from './outbound/assertion/open-client-checks.ts';
 import { createKnowledge } from './outbound/cache/knowledge.ts';
 import type { Knowledge } from './outbound/cache/knowledge.ts';
+import { openIdTokens } from './outbound/issuers/open-id-tokens.ts';
 import { openEgress } from './outbound/egress/open-egress.ts';
 import type { OpenEgress } from './outbound/egress/open-egress.ts';
 import { openPolicyEngine } from './outbound/opa/open-policy-engine.ts';
@@ -133,6 +134,8 @@ function bindPorts({ config, foundation, own }: Base, parts: Parts) {
     policyEngine: parts.policy.engine,
     policyTrials: parts.policy.trials,
     egress: parts.out.egress,
+    subjects: knowledge.subjects,
+    idTokens: openIdTokens({ egress: parts.out.egress, clock }),
     ...openProviderCredentials({
       ...{ shares: parts.shares, memory: knowledge.connections, egress: parts.out.egress, vault, evidence: trail },
       ...{ clock, newId, capSeconds: config.providers.maxGrantTtlSeconds, metrics: own },

@@ -1,7 +1,7 @@
 // The document a policy decides on. It is a pure function of what is about to happen: no clock, randomness, request id
 // or token id, so that the same question always has the same digest and the same answer.
-import type { JsonObject, JsonValue } from '#mesh/failure';
-import type { MandateClaims } from '#mesh/mandate';
+import type { JsonObject } from '#mesh/failure';
+import type { ActorClaim, MandateClaims } from '#mesh/mandate';
 import type { AgentSession, DelegationPath } from './agent-session.ts';
 import { lifecycleScope } from './audience.ts';
 import { calendarInput } from './calendar.ts';
@@ -11,7 +11,7 @@ import type { Application, Resource, Zone } from './directory.ts';
 const schemaVersion = '2026-11-01';
 
 export type Action =
-  | { readonly id: 'TokenExchange' | 'SessionMandate' | 'SessionLifecycle' }
+  | { readonly id: 'TokenExchange' | 'SessionMandate' | 'SessionLifecycle' | 'UserSession' }
   | { readonly id: 'GatewayCall'; readonly method: string; readonly path: string };
 
 /** What is decided on: a resource, or session lifecycle, which belongs to the installation itself. */
@@ -26,6 +26,18 @@ export const lifecycleResource: DecidedResource = {
   scopes: [lifecycleScope],
 };
 
+/** Stands in `input.resource` when a user signs in: the mandate that follows opens nothing by itself. */
+export const userResource: DecidedResource = {
+  type: 'Users',
+  id: 'caracal:users',
+  identifier: 'caracal:users',
+  kind: 'users',
+  scopes: [],
+};
+
+/** What policies know of a subject or an actor. */
+export type SubjectFacts = Pick<MandateClaims, 'sub' | 'sub_type' | 'client_id' | 'zone_id' | 'scope' | 'act'>;
+
 export interface DecisionQuestion {
   readonly zone: Zone;
   readonly application: Application;
@@ -35,7 +47,11 @@ export interface DecisionQuestion {
   readonly requestedScopes: readonly string[];
   readonly session?: AgentSession | undefined;
   readonly path?: DelegationPath | undefined;
-  readonly subject?: MandateClaims | undefined;
+  readonly subject?: SubjectFacts | undefined;
+  /** Of a user, by the names the registration of its issuer gives. */
+  readonly userClaims?: JsonObject | undefined;
+  /** Who acts for the subject. */
+  readonly actor?: SubjectFacts | undefined;
   readonly nowMs: number;
 }
 
@@ -49,7 +65,7 @@ function principal({ application, session }: DecisionQuestion): JsonObject {
     registration_method: application.registrationMethod,
     traits: application.traits,
     labels: application.labels,
-    ...(session
+    ...(session?.applicationId === application.id
       ? { agent_session_id: session.id, agent_kind: session.kind, agent_depth: session.depth, lifecycle: session.kind }
       : {}),
   };
@@ -72,16 +88,26 @@ function delegationEdge(path: DelegationPath): JsonObject {
   };
 }
 
+/** The chain of actors by who they are; never by ids of tokens or records. */
+function actInput(act: ActorClaim): JsonObject {
+  return {
+    sub: act.sub,
+    ...(act.client_id === undefined ? {} : { client_id: act.client_id }),
+    ...(act.agent_session_id === undefined ? {} : { agent_session_id: act.agent_session_id }),
+    ...(act.act ? { act: actInput(act.act) } : {}),
+  };
+}
+
 /** Claims as policy may see them: who, for whom and how far; never ids or times of the token itself. */
-function claimsInput(claims: MandateClaims): JsonObject {
-  const act: JsonValue | undefined = claims.act as JsonValue | undefined;
+function claimsInput(claims: SubjectFacts, userClaims?: JsonObject): JsonObject {
   return {
     sub: claims.sub,
     sub_type: claims.sub_type,
     client_id: claims.client_id,
     zone_id: claims.zone_id,
     ...(claims.scope === undefined ? {} : { scope: claims.scope }),
-    ...(act === undefined ? {} : { act }),
+    ...(claims.act ? { act: actInput(claims.act) } : {}),
+    ...(userClaims && Object.keys(userClaims).length > 0 ? { claims: userClaims } : {}),
   };
 }
 
@@ -97,8 +123,11 @@ function sessionInput(session: AgentSession): JsonObject {
 function context(question: DecisionQuestion): JsonObject {
   const edge = question.path?.edges.at(-1);
   return {
-    actor_claims: { caracal_client_id: question.application.id },
-    ...(question.subject ? { subject_claims: claimsInput(question.subject) } : {}),
+    actor_claims: {
+      caracal_client_id: question.application.id,
+      ...(question.actor ? claimsInput(question.actor) : {}),
+    },
+    ...(question.subject ? { subject_claims: claimsInput(question.subject, question.userClaims) } : {}),
     ...(question.session ? { agent_session_id: question.session.id } : {}),
     ...(edge ? { delegation_edge_id: edge.id } : {}),
     challenge_resolved: false,

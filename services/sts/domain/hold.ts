@@ -103,7 +103,7 @@ const maxActors = 16;
 /** Where the request's authority comes from, for who may not approve it. */
 export interface HeldChain {
   readonly applicationId: string;
-  readonly claims: MandateClaims | undefined;
+  readonly claims: Pick<MandateClaims, 'sub' | 'client_id' | 'act' | 'delegation_chain'> | undefined;
   readonly session: AgentSession | undefined;
   readonly path: DelegationPath | undefined;
 }

@@ -1,6 +1,6 @@
 // The claims of every mandate the STS makes. It stands alone so that what a mandate says is decided in one place,
 // whichever flow asked for it. Absent rather than empty (authority.md "Mandates").
-import type { ConfirmationClaim, MandateClaims } from '#mesh/mandate';
+import type { ActorClaim, ConfirmationClaim, MandateClaims, MayActClaim } from '#mesh/mandate';
 import type { AgentSession, DelegationPath } from './agent-session.ts';
 import { upstreamSeconds } from './lifetime.ts';
 import type { MandateUse } from './lifetime.ts';
@@ -29,8 +29,10 @@ export interface Minting {
   readonly binding: Binding;
   /** The key that must prove itself; undefined leaves the mandate a bearer. */
   readonly confirmation: ConfirmationClaim | undefined;
-  /** Claims of the subject that its descendants keep. */
-  readonly inherited?: MandateClaims | undefined;
+  /** The application the authority was issued to, where an actor of another client uses it. */
+  readonly holderId?: string | undefined;
+  readonly act?: ActorClaim | undefined;
+  readonly mayAct?: MayActClaim | undefined;
 }
 
 type SessionClaims = Partial<
@@ -48,11 +50,15 @@ type SessionClaims = Partial<
 >;
 
 /** The claims of session and delegation path: edge ids root first, one chain entry per issuer and the receiver last. */
-function bindingClaims(binding: Binding): SessionClaims {
+function bindingClaims({ binding, holderId, clientId }: Minting): SessionClaims {
   const { session, path } = binding;
   const bound: SessionClaims = session ? { agent_session_id: session.id } : {};
   const last = path?.edges.at(-1);
-  if (!path || !last) return bound;
+  if (!path || !last) {
+    if (holderId === undefined || holderId === clientId) return bound;
+    // Whose authority it is, so that what ends its holder ends it too.
+    return { ...bound, delegation_chain: [{ app: holderId, ...(session ? { session: session.id } : {}) }] };
+  }
   return {
     ...bound,
     delegation_edge_id: last.id,
@@ -66,11 +72,6 @@ function bindingClaims(binding: Binding): SessionClaims {
     hop_count: path.edges.length,
     ...(path.epoch > 0 ? { delegation_graph_epoch: path.epoch } : {}),
   };
-}
-
-function keptFrom(parent: MandateClaims | undefined): Partial<MandateClaims> {
-  if (!parent) return {};
-  return { ...(parent.act ? { act: parent.act } : {}), ...(parent.may_act ? { may_act: parent.may_act } : {}) };
 }
 
 /** All claims but `rev`, which is read in the turn that signs. */
@@ -90,9 +91,10 @@ export function mandateClaims(minting: Minting): Omit<MandateClaims, 'rev'> {
     ...(minting.targets.length > 0 ? { target: [...minting.targets] } : {}),
     sid: minting.sid,
     root_sid: minting.rootSid,
-    ...bindingClaims(minting.binding),
+    ...bindingClaims(minting),
     ...(minting.confirmation ? { cnf: minting.confirmation } : {}),
-    ...keptFrom(minting.inherited),
+    ...(minting.act ? { act: minting.act } : {}),
+    ...(minting.mayAct ? { may_act: minting.mayAct } : {}),
   };
 }
 

@@ -123,7 +123,8 @@ async function sign(
     expiresAt: life.expiresAt,
     binding: known.bound,
     confirmation: known.confirmation,
-    inherited: claims,
+    act: claims.act,
+    mayAct: claims.may_act,
   });
   const anchors = [...deps.mandateReader.anchorsOf(known.caller), ...bindingAnchors(known.bound)];
   return signNow(deps, key, { claims: unsigned, anchors, since: known.since });

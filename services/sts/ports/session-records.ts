@@ -1,4 +1,5 @@
 // The need: the one row an ambient mint writes, so that everything derived from it can be revoked by its id.
+import type { JsonObject } from '#mesh/failure';
 
 export interface SessionRecord {
   readonly id: string;
@@ -10,6 +11,8 @@ export interface SessionRecord {
   readonly subjectType: 'user' | 'application';
   readonly agentSessionId: string | undefined;
   readonly expiresAtMs: number;
+  /** Of a user: what policies may know of it for as long as the record's mandates live. */
+  readonly subjectClaims?: JsonObject | undefined;
 }
 
 export interface SessionRecords {

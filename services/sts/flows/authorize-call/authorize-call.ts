@@ -107,6 +107,7 @@ async function decideCall(deps: AuthorizeDeps, question: CallQuestion, progress:
     session: call.bound.session,
     path: call.bound.path,
     subject: mandate.claims,
+    userClaims: call.userClaims,
     nowMs: call.nowMs,
   });
   progress.policy = policy;

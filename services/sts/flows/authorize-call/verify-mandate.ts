@@ -1,20 +1,24 @@
 // First step of a governed call: is the presented mandate good at this resource, now? Nothing of the Gateway's word
 // counts: signature, class, audience, expiry and anchors are checked here again.
 import { fail } from '#mesh/failure';
+import type { JsonObject } from '#mesh/failure';
 import type { Clock } from '#mesh/time';
 import type { VerifiedMandate } from '#mesh/mandate';
 import { refuseMandate } from '../../domain/audience.ts';
+import { holderOf } from '../../domain/actor.ts';
 import { isLive } from '../../domain/directory.ts';
 import type { Application, Resource, Zone } from '../../domain/directory.ts';
 import type { DelegationGraph } from '../../ports/delegation-graph.ts';
 import type { Directory } from '../../ports/directory.ts';
 import type { MandateReader } from '../../ports/mandate-issuing.ts';
 import type { Revocations } from '../../ports/revocations.ts';
+import { grantedAt, userAuthority } from '../user-authority.ts';
+import type { UserAuthority, UserDeps } from '../user-authority.ts';
 import { bindAuthority } from '../authority-above.ts';
 import type { BoundAuthority } from '../authority-above.ts';
 import type { CallQuestion } from './call-question.ts';
 
-export interface VerifyDeps {
+export interface VerifyDeps extends UserDeps {
   readonly issuer: string;
   readonly clock: Pick<Clock, 'now'>;
   readonly mandateReader: MandateReader;
@@ -30,6 +34,8 @@ export interface KnownCall {
   readonly application: Application;
   readonly resource: Resource;
   readonly bound: BoundAuthority;
+  /** What policies may know of the user; undefined for an application. */
+  readonly userClaims: JsonObject | undefined;
   readonly nowMs: number;
 }
 
@@ -53,6 +59,14 @@ export function acceptPresented(deps: VerifyDeps, question: CallQuestion, mandat
   assertNotRevoked(deps, mandate);
 }
 
+/** A user's mandate opens no more than the user grants now, whatever it says. */
+function withinGrant({ bound, resource, nowMs }: KnownCall, user: UserAuthority): BoundAuthority {
+  const granted = grantedAt(user, resource, nowMs);
+  const bounds = [...bound.bounds, { scopes: granted?.scopes ?? [], resources: granted ? [resource.identifier] : [] }];
+  const ends = granted?.endsAtMs === undefined ? [] : [granted.endsAtMs];
+  return { ...bound, bounds, expiriesMs: [...bound.expiriesMs, ...ends] };
+}
+
 /** Zone, client, resource, session and path as they stand now. */
 export async function readCall(deps: VerifyDeps, question: CallQuestion, mandate: VerifiedMandate): Promise<KnownCall> {
   const { claims } = mandate;
@@ -67,7 +81,7 @@ export async function readCall(deps: VerifyDeps, question: CallQuestion, mandate
   if (!resource) throw fail('not_found', { privateDetail: 'unknown_resource' });
   const bound = await bindAuthority(deps, {
     zoneId: claims.zone_id,
-    applicationId: claims.client_id,
+    applicationId: holderOf(claims),
     agentSessionId: claims.agent_session_id,
     delegationEdgeId: claims.delegation_edge_id,
     nowMs,
@@ -75,5 +89,7 @@ export async function readCall(deps: VerifyDeps, question: CallQuestion, mandate
     holdingBoundsPath: false,
     refusal: 'token_revoked',
   });
-  return { mandate, zone, application, resource, bound, nowMs };
+  const user = claims.sub_type === 'user' ? await userAuthority(deps, claims) : undefined;
+  const call = { mandate, zone, application, resource, bound, userClaims: user?.claims, nowMs };
+  return user ? { ...call, bound: withinGrant(call, user) } : call;
 }

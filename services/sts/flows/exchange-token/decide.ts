@@ -2,8 +2,8 @@
 import { fail } from '#mesh/failure';
 import type { Failure } from '#mesh/failure';
 import { lifecycleScope } from '../../domain/audience.ts';
-import { lifecycleResource } from '../../domain/decision-input.ts';
-import type { DecidedResource } from '../../domain/decision-input.ts';
+import { lifecycleResource, userResource } from '../../domain/decision-input.ts';
+import type { DecidedResource, SubjectFacts } from '../../domain/decision-input.ts';
 import { decideByPolicy, refusalOf } from '../decide-by-policy.ts';
 import type { DecideDeps, PolicyOutcome } from '../decide-by-policy.ts';
 import type { AuthenticatedClient } from './authenticate-client.ts';
@@ -16,8 +16,10 @@ export interface Decided {
   readonly scopes: readonly string[];
   readonly policy: PolicyOutcome | undefined;
   readonly failure: Failure | undefined;
-  /** True for session lifecycle, which grants a scope and no target. */
+  /** True for what grants no target: session lifecycle, and a user's session, which grants no scope either. */
   readonly lifecycle: boolean;
+  /** When what the user granted ends; undefined when nothing of the kind bounds it. */
+  readonly endsAtMs?: number | undefined;
 }
 
 export interface DecideAt {
@@ -26,12 +28,25 @@ export interface DecideAt {
   readonly nowMs: number;
 }
 
-type ActionId = 'TokenExchange' | 'SessionLifecycle';
+type ActionId = 'TokenExchange' | 'SessionLifecycle' | 'UserSession';
+
+/** The subject as policies know it; of a user who signs in, what the mandate will say. */
+function subjectOf({ subject, client }: DecideAt): SubjectFacts | undefined {
+  if (subject.mandate) return subject.mandate.claims;
+  if (!subject.user) return undefined;
+  const { id: clientId, zoneId } = client.application;
+  return { sub: subject.user.subject, sub_type: 'user', client_id: clientId, zone_id: zoneId };
+}
 
 async function ask(
   deps: DecideDeps,
   at: DecideAt,
-  about: { readonly resource: DecidedResource; readonly scopes: readonly string[]; readonly action: ActionId },
+  about: {
+    readonly resource: DecidedResource;
+    readonly scopes: readonly string[];
+    readonly action: ActionId;
+    readonly endsAtMs?: number | undefined;
+  },
 ): Promise<Decided> {
   const policy = await decideByPolicy(deps, {
     zone: at.client.zone,
@@ -41,7 +56,9 @@ async function ask(
     requestedScopes: about.scopes,
     session: at.subject.bound.session,
     path: at.subject.bound.path,
-    subject: at.subject.mandate?.claims,
+    subject: subjectOf(at),
+    userClaims: at.subject.userClaims,
+    actor: at.subject.acting?.actor?.claims,
     nowMs: at.nowMs,
   });
   return {
@@ -50,7 +67,8 @@ async function ask(
     policy,
     // A hold is settled for the whole request, in the step after this one.
     failure: policy.decision.kind === 'hold' ? undefined : refusalOf(policy),
-    lifecycle: about.action === 'SessionLifecycle',
+    lifecycle: about.action !== 'TokenExchange',
+    endsAtMs: about.endsAtMs,
   };
 }
 
@@ -59,8 +77,8 @@ async function decideCandidate(deps: DecideDeps, at: DecideAt, candidate: Candid
     const { identifier, failure } = candidate;
     return { identifier, scopes: [], policy: undefined, failure, lifecycle: false };
   }
-  const { resource, scopes } = candidate;
-  return ask(deps, at, { resource: { ...resource, type: 'Resource' }, scopes, action: 'TokenExchange' });
+  const { resource, scopes, endsAtMs } = candidate;
+  return ask(deps, at, { resource: { ...resource, type: 'Resource' }, scopes, action: 'TokenExchange', endsAtMs });
 }
 
 /** Every decision of the exchange, in the order asked; lifecycle last. */
@@ -69,6 +87,7 @@ export async function decide(deps: DecideDeps, resolved: Resolved, at: DecideAt)
   if (resolved.lifecycle) {
     pending.push(ask(deps, at, { resource: lifecycleResource, scopes: [lifecycleScope], action: 'SessionLifecycle' }));
   }
+  if (at.subject.user) pending.push(ask(deps, at, { resource: userResource, scopes: [], action: 'UserSession' }));
   return Promise.all(pending);
 }
 

@@ -19,6 +19,7 @@ import type { ApprovedHold, HoldDeps } from '../resolve-hold.ts';
 import { resolveResources } from './resolve-resources.ts';
 import type { ResolveDeps } from './resolve-resources.ts';
 import { settleHolds } from './settle-holds.ts';
+import { spendIdToken } from './sign-in-user.ts';
 import type { TokenGrant, TokenRequest } from './token-request.ts';
 import { validateSubject } from './validate-subject.ts';
 import type { Subject, SubjectDeps } from './validate-subject.ts';
@@ -41,23 +42,31 @@ interface Progress {
   subject?: Subject;
 }
 
-function subjectFacts(subject: Subject | undefined): Record<string, JsonValue | undefined> {
-  const claims = subject?.mandate?.claims;
+function actorFacts({ mandate, acting }: Subject): Record<string, JsonValue | undefined> {
+  const actor = acting?.actor?.claims;
+  if (!actor) return {};
+  return { actor: actor.sub, actor_jti: actor.jti, subject_application_id: mandate?.claims.client_id };
+}
+
+function subjectFacts(subject: Subject): Record<string, JsonValue | undefined> {
+  const claims = subject.mandate?.claims;
   return {
-    subject: claims?.sub,
+    subject: claims?.sub ?? subject.user?.subject,
     subject_jti: claims?.jti,
-    delegation_path: subject?.bound.path?.edges.map(({ id }) => id),
+    subject_issuer_id: subject.user?.issuerId,
+    delegation_path: subject.bound.path?.edges.map(({ id }) => id),
+    ...actorFacts(subject),
   };
 }
 
 function facts(request: TokenRequest, progress: Progress): Record<string, JsonValue | undefined> {
   const { client, subject } = progress;
   return {
-    use: request.subject === undefined ? 'ambient' : 'per_call',
+    use: request.subject?.type === 'access_token' ? 'per_call' : 'ambient',
     application_id: request.applicationId,
     application_name: client?.application.name,
     requested_scopes: request.scopes ? [...request.scopes] : undefined,
-    ...subjectFacts(subject),
+    ...(subject ? subjectFacts(subject) : {}),
     agent_session_id: subject?.bound.session?.id ?? request.agentSessionId,
     delegation_edge_id: subject?.mandate?.claims.delegation_edge_id ?? request.delegationEdgeId,
     source_address: client ? undefined : request.source,
@@ -175,11 +184,11 @@ async function exchange(
   const nowMs = deps.clock.now();
   const subject = await validateSubject(deps, request, { client, proven, nowMs });
   progress.subject = subject;
-  const subjectConfirmation = subject.mandate?.claims.cnf;
-  const confirmation = requireBinding({ senderConstraint, subjectConfirmation, proven });
+  const confirmation = requireBinding({ senderConstraint, subjectConfirmation: subject.confirmation, proven });
   const at = { client, subject, confirmation, nowMs, since };
   checkLifetime(request, at);
-  const resolved = await resolveResources(deps, request, subject);
+  const resolved = await resolveResources(deps, request, { subject, nowMs });
+  if (subject.user) await spendIdToken(deps, subject.user);
   const decided = await decide(deps, resolved, { client, subject, nowMs });
   const { approval, refused, ...settled } = await settleHolds(deps, request, { client, subject, decided });
   const granted = settled.decided.filter(({ failure }) => !failure);

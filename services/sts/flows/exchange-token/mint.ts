@@ -80,7 +80,8 @@ export interface MintAt {
 }
 
 function lifetime(request: TokenRequest, use: MandateUse, at: MintAt): { issuedAt: number; expiresAt: number } {
-  const boundsMs = [...at.subject.expiriesMs, at.client.application.expiresAtMs];
+  const grantsEndMs = at.granted.map(({ endsAtMs }) => endsAtMs);
+  const boundsMs = [...at.subject.expiriesMs, at.client.application.expiresAtMs, ...grantsEndMs];
   const verdict = lifetimeOf({ use, requestedSeconds: request.ttlSeconds, nowMs: at.nowMs, boundsMs });
   if (verdict.kind === 'above_cap') {
     const rule = `at most ${verdict.capSeconds}`;
@@ -100,10 +101,10 @@ async function sessionIds(deps: MintDeps, at: MintAt, expiresAt: number): Promis
     zoneId: at.client.zone.id,
     parentId: at.subject.bound.session?.sid,
     applicationId: at.client.application.id,
-    subject: at.client.application.id,
-    subjectType: 'application',
+    ...at.subject.principal,
     agentSessionId: at.subject.bound.session?.id,
     expiresAtMs: expiresAt * 1000,
+    subjectClaims: at.subject.userClaims,
   });
   return { sid: id, rootSid };
 }
@@ -120,14 +121,13 @@ export async function mint(deps: MintDeps, request: TokenRequest, at: MintAt): P
   const ids = await sessionIds(deps, at, expiresAt);
   await at.approval?.spend();
   const key = await requireSigningKey(deps, at.client.zone.id);
-  const parent = at.subject.mandate?.claims;
+  const { principal, acting } = at.subject;
   const claims = mandateClaims({
     use,
     issuer: deps.issuer,
     zoneId: at.client.zone.id,
     clientId: at.client.application.id,
-    subject: parent?.sub ?? at.client.application.id,
-    subjectType: parent?.sub_type ?? 'application',
+    ...principal,
     scopes: [...new Set(at.granted.flatMap(({ scopes }) => scopes))].toSorted(),
     targets: at.granted.filter(({ lifecycle }) => !lifecycle).map(({ identifier }) => identifier),
     ...ids,
@@ -136,7 +136,9 @@ export async function mint(deps: MintDeps, request: TokenRequest, at: MintAt): P
     expiresAt,
     binding: at.subject.bound,
     confirmation: at.confirmation,
-    inherited: parent,
+    holderId: acting?.holder.id,
+    act: at.subject.act,
+    mayAct: at.subject.mayAct,
   });
   const anchors: readonly AnchorRef[] = [
     ...at.subject.anchors,

@@ -3,6 +3,7 @@
 import { asFailure, fail } from '#mesh/failure';
 import type { Failure, JsonObject } from '#mesh/failure';
 import { actorsOf, chainOf } from '../../domain/hold.ts';
+import type { HeldChain } from '../../domain/hold.ts';
 import type { HoldRule } from '../../domain/hold-rule.ts';
 import type { PolicySetVersion } from '../../domain/policy-set.ts';
 import { resolveHold } from '../resolve-hold.ts';
@@ -42,7 +43,7 @@ function heldRequest(request: TokenRequest, at: SettleAt, rules: readonly [HoldR
     action: {
       zoneId: client.zone.id,
       applicationId,
-      principal: { ...principalOf(subject, applicationId), actors: actorsOf(claims) },
+      principal: { ...subject.principal, actors: actorsOf(subject.act && { act: subject.act }) },
       session: {
         sid: claims?.sid,
         agentSessionId: session?.id,
@@ -53,12 +54,18 @@ function heldRequest(request: TokenRequest, at: SettleAt, rules: readonly [HoldR
       policyDigest: version.digest,
     },
     rules,
-    chain: chainOf({ applicationId, claims, session, path }),
+    chain: chainOf({ applicationId, claims: chainClaims(subject, applicationId), session, path }),
     diagnostics: diagnostics.slice(0, maxDiagnostics),
     policySetVersionId: version.versionId,
     requestId: request.asked.requestId,
     challenge: request.challenge,
   };
+}
+
+/** Who the new mandate is for and through whom, for those who may not approve it. */
+function chainClaims({ mandate, user, act }: Subject, applicationId: string): HeldChain['claims'] {
+  if (!mandate) return user && { sub: user.subject, client_id: applicationId };
+  return act ? { ...mandate.claims, act } : mandate.claims;
 }
 
 /** All decisions of a request come from one version, unless it was replaced between them: then it has to be asked again. */
@@ -69,16 +76,6 @@ function oneVersion(granted: readonly Decided[]): PolicySetVersion {
     throw fail('policy_unavailable', { privateDetail: 'version_replaced_meanwhile' });
   }
   return version;
-}
-
-function principalOf(
-  subject: Subject,
-  applicationId: string,
-): { readonly subject: string; readonly subjectType: 'user' | 'application' } {
-  const claims = subject.mandate?.claims;
-  return claims
-    ? { subject: claims.sub, subjectType: claims.sub_type }
-    : { subject: applicationId, subjectType: 'application' };
 }
 
 /** Finds or raises the hold. Throws `store_unavailable` when neither is possible. */

@@ -11,20 +11,22 @@ import { FormReader } from './form-reader.ts';
 export type TokenForm = Omit<TokenRequest, 'asked' | 'source' | 'proof'>;
 
 export const grantType = 'urn:ietf:params:oauth:grant-type:token-exchange';
-const tokenTypes = new Set(['urn:ietf:params:oauth:token-type:access_token', 'urn:ietf:params:oauth:token-type:jwt']);
+/** RFC 8693 §3. A mandate is a JWT, so its holder may call it either; an id token is only ever called that. */
+const mandateTypes = new Set(['urn:ietf:params:oauth:token-type:access_token', 'urn:ietf:params:oauth:token-type:jwt']);
+const idTokenType = 'urn:ietf:params:oauth:token-type:id_token';
 /** As many as one mandate can name (mesh/mandate limits). */
 const maxResources = 64;
 const maxResourceLength = 512;
 /** Longest mandate any verifier reads. */
 const maxTokenLength = 8192;
+/** Longest id token that is looked at (domain/id-token.ts). */
+const maxIdTokenLength = 16_384;
 
 /** Ours have 43 characters. */
 const maxChallengeSecret = 128;
 
 /** Parameters of the standard or of later releases that would change the meaning of a request if they were ignored. */
 const unsupported: Readonly<Record<string, FailureReason>> = {
-  actor_token: 'invalid_request',
-  actor_token_type: 'invalid_request',
   session_id: 'invalid_request',
   approval_id: 'invalid_request',
   audience: 'invalid_target',
@@ -42,6 +44,37 @@ class TokenFormReader extends FormReader {
       }
     }
     return values.slice(0, maxResources);
+  }
+
+  /** A type this server takes; undefined when absent. Without one a token is a mandate. */
+  #tokenType(name: string, types: ReadonlySet<string>): string | undefined {
+    const type = this.one(name);
+    if (type !== undefined && !types.has(type)) this.refuse(name, 'a type that is exchanged here');
+    return type;
+  }
+
+  subject(): TokenRequest['subject'] {
+    const type = this.#tokenType('subject_token_type', new Set([...mandateTypes, idTokenType]));
+    const isIdToken = type === idTokenType;
+    const token = this.text('subject_token', isIdToken ? maxIdTokenLength : maxTokenLength);
+    // A caller that names what it does not send would get more than it asked for.
+    if (token === undefined && isIdToken) this.refuse('subject_token', 'required with an id token type');
+    return token === undefined ? undefined : { token, type: isIdToken ? 'id_token' : 'access_token' };
+  }
+
+  /** RFC 8693 §2.1: the type is required with the token and must not stand without it. */
+  actorToken(): string | undefined {
+    const token = this.text('actor_token', maxTokenLength);
+    const type = this.#tokenType('actor_token_type', mandateTypes);
+    if ((token === undefined) !== (type === undefined)) {
+      this.refuse('actor_token_type', 'with actor_token, and only with it');
+    }
+    return token;
+  }
+
+  /** What is made here, whatever else is asked for. */
+  requestedType(): void {
+    this.#tokenType('requested_token_type', mandateTypes);
   }
 
   /** An approval with the secret that came with its challenge; the one says nothing without the other. */
@@ -72,14 +105,11 @@ function refuseUnsupported(form: URLSearchParams): void {
   }
 }
 
-function checkGrant(reader: FormReader): void {
+function checkGrant(reader: TokenFormReader): void {
   const grant = reader.one('grant_type');
   if (grant !== undefined && grant !== grantType) throw fail('unsupported_grant_type');
   if (grant === undefined) reader.refuse('grant_type', 'required');
-  for (const name of ['subject_token_type', 'requested_token_type']) {
-    const type = reader.one(name);
-    if (type !== undefined && !tokenTypes.has(type)) reader.refuse(name, 'only access tokens are exchanged');
-  }
+  reader.requestedType();
 }
 
 /**
@@ -90,13 +120,12 @@ export function readTokenForm(form: URLSearchParams, authorization: string | und
   refuseUnsupported(form);
   const reader = new TokenFormReader(form);
   checkGrant(reader);
-  const subjectToken = reader.text('subject_token', maxTokenLength);
   const asked = {
     zoneId: reader.requiredId('zone_id'),
     resources: reader.resources(),
     scopes: reader.scopes(),
-    subject: subjectToken === undefined ? undefined : { token: subjectToken, type: 'access_token' as const },
-    actorToken: undefined,
+    subject: reader.subject(),
+    actorToken: reader.actorToken(),
     challenge: reader.challenge(),
     agentSessionId: reader.id('agent_session_id'),
     delegationEdgeId: reader.id('delegation_edge_id'),

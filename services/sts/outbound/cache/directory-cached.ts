@@ -184,7 +184,8 @@ function createDrops(caches: Caches): Drops {
       }
       // Resources are held by identifier and the event names the row; the zone's are read again, and no other's.
       else if (kind === 'resource') caches.resources.dropPrefix(keyOf(zoneId, ''));
-      else zoneGone(zoneId);
+      // Issuers and grants are kept elsewhere; what nobody knows may be anything of the zone.
+      else if (kind !== 'subject_issuer' && kind !== 'grant') zoneGone(zoneId);
     },
     policyChanged: (zoneId) => caches.policies.drop(zoneId),
     delegationsChanged({ zoneId, sessionIds, edgeIds }) {

@@ -18,11 +18,14 @@ import type { InvalidationTail, InvalidationTailOptions, RevocationView } from '
 import type { Logger, Metrics } from '#mesh/telemetry';
 import type { DisciplinedClock } from '#mesh/time';
 import type { StsMetrics } from '../../metrics.ts';
+import type { Subjects } from '../../ports/subjects.ts';
 import type { Vault } from '../../ports/vault.ts';
+import { createSubjectReader } from '../postgres/subject-reader.ts';
 import { createZoneReader } from '../postgres/zone-reader.ts';
 import type { ZoneShares } from '../postgres/zone-shares.ts';
 import { createCachedDirectory } from './directory-cached.ts';
 import type { CachedDirectory, Drops } from './directory-cached.ts';
+import { createCachedSubjects } from './subjects-cached.ts';
 import { createZoneKeys } from './zone-keys-cached.ts';
 import type { CachedZoneKeys } from './zone-keys-cached.ts';
 
@@ -56,6 +59,7 @@ export interface Knowledge extends AsyncDisposable {
   readonly directory: CachedDirectory['directory'];
   readonly graph: CachedDirectory['graph'];
   readonly connections: CachedDirectory['connections'];
+  readonly subjects: Subjects;
   readonly zoneKeys: CachedZoneKeys;
   readonly verifier: MandateVerifier;
   readonly drops: KnowledgeDrops;
@@ -81,6 +85,13 @@ function createMemory(options: KnowledgeOptions, isFresh: (stream: StreamName) =
     clock,
     onLookup: (kind, hit) => own.cacheLookups.inc({ kind, outcome: hit ? 'hit' : 'miss' }),
   });
+  const subjects = createCachedSubjects({
+    reader: createSubjectReader(options.database),
+    isFresh: isFresh('caracal.resources.invalidate'),
+    maxStalenessMs,
+    clock,
+    onLookup: (kind, hit) => own.cacheLookups.inc({ kind, outcome: hit ? 'hit' : 'miss' }),
+  });
   const zoneKeys = createZoneKeys({
     database: options.database,
     vault: options.vault,
@@ -95,6 +106,18 @@ function createMemory(options: KnowledgeOptions, isFresh: (stream: StreamName) =
   const verifier = createMandateVerifier({ issuer: options.issuer, keys: zoneKeys, clock });
   const drops: KnowledgeDrops = {
     ...cached.drops,
+    resourceChanged(zoneId, kind, id) {
+      cached.drops.resourceChanged(zoneId, kind, id);
+      subjects.resourceChanged(zoneId, kind, id);
+    },
+    allResources() {
+      cached.drops.allResources();
+      subjects.allResources();
+    },
+    anchorApplied(zoneId, kind, id) {
+      cached.drops.anchorApplied(zoneId, kind, id);
+      if (kind === 'zone') subjects.resourceChanged(zoneId, kind, id);
+    },
     keysChanged(zoneId) {
       zoneKeys.drop(zoneId);
       verifier.forgetZone(zoneId);
@@ -104,7 +127,7 @@ function createMemory(options: KnowledgeOptions, isFresh: (stream: StreamName) =
       verifier.forgetAll();
     },
   };
-  return { cached, zoneKeys, verifier, drops };
+  return { cached, subjects, zoneKeys, verifier, drops };
 }
 
 function dropAnchored(drops: KnowledgeDrops, zoneId: string, anchor: { kind: AnchorKindName; id: string }): void {
@@ -130,10 +153,11 @@ export function createKnowledge(options: KnowledgeOptions): Knowledge {
     directory: memory.cached.directory,
     graph: memory.cached.graph,
     connections: memory.cached.connections,
+    subjects: memory.subjects,
     zoneKeys: memory.zoneKeys,
     verifier: memory.verifier,
     drops: memory.drops,
-    sizes: () => memory.cached.sizes(),
+    sizes: () => ({ ...memory.cached.sizes(), ...memory.subjects.sizes() }),
     follow(handling) {
       const head = readStreamHead(database, handling.stream);
       const tail = createInvalidationTail({ ...handling, ...shared, head, positions: revocations.positions });

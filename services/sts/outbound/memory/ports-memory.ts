@@ -7,6 +7,7 @@ import { formatSecret } from '../../domain/client-secret.ts';
 import { createAssertionVerifier } from '../assertion/assertion-verifier-jose.ts';
 import { createFailureCounter } from '../argon2/failure-counter.ts';
 import { createProofChecker } from '../possession/proof-checker-dpop.ts';
+import { createIdTokensMemory, createSubjectsMemory } from './subjects-memory.ts';
 import { createMandateReader, createMandateSigner } from '../signing/mandate-signer.ts';
 import { createHoldsMemory } from './holds-memory.ts';
 import { createDelegationGraphMemory, createDirectoryMemory, createMemoryWorld } from './directory-memory.ts';
@@ -105,6 +106,7 @@ export function createMemoryPorts(options: MemoryOptions = {}) {
   world.policySets.set(zone.id, { ...ids, digest: 'd'.repeat(64), params: {}, policies });
   const zoneKeys = createZoneKeysMemory(new Set([zone.id]));
   const verifier = createMandateVerifier({ issuer, keys: zoneKeys, clock });
+  const sessionRecords = createSessionRecordsMemory();
   const ports = {
     issuer,
     clock,
@@ -119,7 +121,9 @@ export function createMemoryPorts(options: MemoryOptions = {}) {
     holds: createHoldsMemory(clock, newId),
     evidence: createEvidenceMemory(),
     refusalSampler: { admit: () => ({ suppressed: 0 }) },
-    sessionRecords: createSessionRecordsMemory(),
+    sessionRecords,
+    subjects: createSubjectsMemory(sessionRecords.records),
+    idTokens: createIdTokensMemory(),
     unknownZoneKey: Buffer.alloc(32, 1),
     failureCounter: createFailureCounter(() => clock.monotonic()),
     secretVerifier: createSecretVerifierMemory(),

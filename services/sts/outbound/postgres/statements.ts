@@ -207,16 +207,18 @@ export interface SessionRecordValues {
   subjectType: string;
   agentSessionId: string | undefined;
   expiresAt: Date;
+  subjectClaims?: JsonObject | undefined;
 }
 
 /** Inserts a record; its root is its parent's root, the parent itself when that record is gone, or itself. */
 export async function insertSessionRecord(tx: ZoneTransaction, values: SessionRecordValues): Promise<string> {
   const row = await tx.one<{ root_id: string }>(
     `INSERT INTO sts.session_records
-            (id, zone_id, root_id, parent_id, application_id, subject, subject_type, agent_session_id, expires_at)
+            (id, zone_id, root_id, parent_id, application_id, subject, subject_type, agent_session_id, expires_at,
+             subject_claims)
      SELECT $2::text, $1::text,
             coalesce((SELECT p.root_id FROM sts.session_records p WHERE p.zone_id = $1::text AND p.id = $3::text), $3::text, $2::text),
-            $3::text, $4::text, $5::text, $6::text, $7::text, $8::timestamptz
+            $3::text, $4::text, $5::text, $6::text, $7::text, $8::timestamptz, $9::jsonb
      RETURNING root_id`,
     [
       tx.zoneId,
@@ -227,6 +229,7 @@ export async function insertSessionRecord(tx: ZoneTransaction, values: SessionRe
       values.subjectType,
       values.agentSessionId ?? null,
       values.expiresAt,
+      values.subjectClaims ? JSON.stringify(values.subjectClaims) : null,
     ],
   );
   return row?.root_id ?? values.id;
