@@ -1,7 +1,6 @@
 // The composition root: the one place that names concrete adapters and ties flows to them. Read it from `wire` upwards.
 import { randomBytes } from 'node:crypto';
-import { asFailure, fail } from '#mesh/failure';
-import { createHealth } from '#mesh/health';
+import { asFailure } from '#mesh/failure';
 import type { Health } from '#mesh/health';
 import { SYSTEM_ZONE, newId } from '#mesh/ids';
 import { callerName } from '#mesh/identity';
@@ -14,6 +13,7 @@ import { createKeyring } from '#mesh/secrets';
 import { createRefusalSampler } from '#mesh/trail';
 import type { Trail } from '#mesh/trail';
 import type { StsConfig } from './config.ts';
+import { createWatchPlaces } from './domain/watch-places.ts';
 import { authorizeCall, refuseCall } from './flows/authorize-call/authorize-call.ts';
 import { bindPolicyFlows } from './flows/bind-policy.ts';
 import { bindTokenFlows } from './flows/bind-tokens.ts';
@@ -38,6 +38,7 @@ import type { Knowledge } from './outbound/cache/knowledge.ts';
 import { openIdTokens } from './outbound/issuers/open-id-tokens.ts';
 import { openEgress } from './outbound/egress/open-egress.ts';
 import type { OpenEgress } from './outbound/egress/open-egress.ts';
+import { createStsHealth } from './outbound/health/sts-health.ts';
 import { openPolicyEngine } from './outbound/opa/open-policy-engine.ts';
 import type { OpenPolicyEngine } from './outbound/opa/open-policy-engine.ts';
 import { openProviderCredentials } from './outbound/providers/open-provider-credentials.ts';
@@ -54,6 +55,7 @@ import type { ZoneShares } from './outbound/postgres/zone-shares.ts';
 import { openTrail } from './outbound/redis/open-trail.ts';
 import { createMintLimiter } from './outbound/redis/mint-limiter-redis.ts';
 import { createMandateReader, createMandateSigner } from './outbound/signing/mandate-signer.ts';
+import { openBearerVerifier } from './outbound/possession/open-bearer-verifier.ts';
 import { createProofChecker } from './outbound/possession/proof-checker-dpop.ts';
 import { createVault } from './outbound/signing/vault-envelopes.ts';
 import type { Vault } from './ports/vault.ts';
@@ -147,6 +149,8 @@ function bindPorts({ config, foundation, own }: Base, parts: Parts) {
     sealedValues: createSealedValues(foundation.database),
     ...openTokenRevocation(foundation.database, parts.shares, clock),
     ...parts.clients.ports,
+    // Verifiers that hold their view over this replica: 1,024 streams of a few KiB, and a sixteenth of them for one zone.
+    watchPlaces: createWatchPlaces({ inAll: 1024, perZone: 64 }),
     proofAlgorithms,
     proofChecker: createProofChecker({ ...config.issuer, ...config.addresses, ...config.keys, clock }),
     // In dev mints go on uncounted while Redis is away (data.md).
@@ -184,6 +188,7 @@ function rpcDeps({ config, foundation: { clock }, own }: Base, ports: Ports, hea
       sealSecret: (secret, location) => sealSecret(ports, secret, location),
     },
     policy: bindPolicyFlows(ports),
+    tokens: { ...bindTokenFlows(ports), onDrain: (listener) => health.onDrain(listener) },
     keys: { resealSecrets: (request) => resealSecrets(ports, request) },
     providers: providerFlows({ ...ports, random: randomBytes, ...config.providers }),
     authorize: {
@@ -205,24 +210,14 @@ function rpcDeps({ config, foundation: { clock }, own }: Base, ports: Ports, hea
   };
 }
 
-/** Redis away alone leaves governed calls served, from Postgres and the journal, so it does not take the replica out. */
-function createStsHealth({ database }: Foundation, { policy, knowledge, trail }: Parts): Health {
-  return createHealth({
-    checks: {
-      postgres: async () => database.ping(),
-      opa: async () => policy.ping(),
-      revocation: async () => knowledge.revocations.assertUsable(),
-      audit: async () => {
-        if (!trail.isUsable()) throw fail('audit_unavailable');
-      },
-    },
-  });
-}
-
-async function openSurface(base: Base, ports: Ports, about: { health: Health; trail: Trail }): Promise<Surface> {
+async function openSurface(base: Base, ports: Ports, about: { health: Health; parts: Parts }): Promise<Surface> {
   const { config, own } = base;
   const { clock, logger, metrics } = base.foundation;
-  const { health, trail } = about;
+  const { health, parts } = about;
+  const bearers = openBearerVerifier({
+    ...{ ...config.issuer, ...config.keys, clock },
+    ...{ verifier: parts.knowledge.verifier, marks: ports.singleUse },
+  });
   return createSurface({
     service: 'sts',
     settings: config.listener,
@@ -231,6 +226,8 @@ async function openSurface(base: Base, ports: Ports, about: { health: Health; tr
     metrics,
     health,
     clock,
+    verifyBearer: async (_token, presented) => bearers.verifyPresented(presented),
+    proofNonce: bearers.proofNonce,
     rpc: (router) => addStsService(router, rpcDeps(base, ports, health)),
     http: async (app) =>
       addEndpoints(app, {
@@ -243,7 +240,7 @@ async function openSurface(base: Base, ports: Ports, about: { health: Health; tr
       }),
     onRefused: ({ rpc, reason, caller, requestId, traceId }) => {
       const metadata = { rpc, reason, caller: callerName(caller) };
-      trail.emitLater({ zoneId: SYSTEM_ZONE, eventType: 'rpc.refused', requestId, traceId, metadata });
+      parts.trail.emitLater({ zoneId: SYSTEM_ZONE, eventType: 'rpc.refused', requestId, traceId, metadata });
     },
   });
 }
@@ -271,9 +268,10 @@ export async function wire(config: StsConfig): Promise<Wired> {
   const relay = stack.use(createLedgerRelay('sts', foundation, config));
   const stop = new AbortController();
   stack.defer(() => stop.abort());
-  const health = createStsHealth(foundation, parts);
+  const { revocations } = parts.knowledge;
+  const health = createStsHealth({ ...parts, database: foundation.database, revocations });
   const ports = bindPorts(base, parts);
-  const surface = stack.use(await openSurface(base, ports, { health, trail: parts.trail }));
+  const surface = stack.use(await openSurface(base, ports, { health, parts }));
   const { knowledge } = parts;
   observeSizes(foundation.metrics, () => knowledge.sizes());
   const opened = stack.move();

@@ -5,12 +5,15 @@ import { issuerMetadata, zoneJwks, zoneMetadata } from './publish-zone.ts';
 import type { PublishDeps } from './publish-zone.ts';
 import { revokeToken } from './revoke-token.ts';
 import type { RevokeDeps, RevokeRequest } from './revoke-token.ts';
+import { watchRevocations } from './watch-revocations.ts';
+import type { WatchDeps, WatchRequest } from './watch-revocations.ts';
 
-export function bindTokenFlows(deps: IntrospectDeps & RevokeDeps & PublishDeps) {
+export function bindTokenFlows(deps: IntrospectDeps & RevokeDeps & PublishDeps & WatchDeps) {
   return {
     introspectToken: async (question: TokenQuestion) => introspectToken(deps, question),
     introspectForZone: async (zoneId: string, token: string) => introspectForZone(deps, { zoneId, token }),
     revokeToken: async (request: RevokeRequest) => revokeToken(deps, request),
+    watchRevocations: (request: WatchRequest) => watchRevocations(deps, request),
     zoneJwks: async (zoneId: string, wantedKid?: string) => zoneJwks(deps, zoneId, wantedKid),
     issuerMetadata: () => issuerMetadata(deps),
     zoneMetadata: async (zoneId: string) => zoneMetadata(deps, zoneId),

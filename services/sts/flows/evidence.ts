@@ -12,7 +12,7 @@ export interface Asked {
 }
 
 export interface DecisionFacts {
-  readonly eventType: 'token.exchange' | 'gateway.decision' | 'token.introspect' | 'token.revoke';
+  readonly eventType: 'token.exchange' | 'gateway.decision' | 'token.introspect' | 'token.revoke' | 'revocation.watch';
   readonly asked: Asked;
   /** The zone that was proven; undefined puts the event under the system zone. */
   readonly zoneId: string | undefined;

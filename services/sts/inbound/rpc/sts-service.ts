@@ -9,6 +9,8 @@ import type { KeyFlows } from './key-calls.ts';
 import { policyHandlers } from './policy-calls.ts';
 import type { PolicyFlows } from './policy-calls.ts';
 import { providerCalls } from './provider-calls.ts';
+import { tokenCalls } from './token-calls.ts';
+import type { TokenCallFlows } from './token-calls.ts';
 import { noPeer, unaryHandlers } from './unary.ts';
 import type { UnaryFlows } from './unary.ts';
 
@@ -21,6 +23,7 @@ export interface StsServiceDeps {
   readonly providers: Parameters<typeof providerCalls>[0];
   readonly policy: PolicyFlows;
   readonly keys: KeyFlows;
+  readonly tokens: TokenCallFlows;
   readonly authorize: AuthorizeStreamDeps;
   readonly onStream: (opened: boolean) => void;
 }
@@ -32,6 +35,7 @@ export function addStsService(router: ConnectRouter, deps: StsServiceDeps): void
     ...providerCalls(deps.providers),
     ...policyHandlers(deps.policy),
     ...keyCalls(deps.keys),
+    ...tokenCalls(deps.tokens),
     async *authorize(requests, context) {
       const caller = callerOf(context);
       if (caller.kind !== 'peer') noPeer();

@@ -1,0 +1,23 @@
+// Takes bearers at the STS itself, for the one RPC that mandates may call: the mandate, and the proof where it is bound.
+import { createBearerVerifier, createDpopChecker, createServiceNonces } from '#mesh/mandate';
+import type { MandateVerifier, VerifyPresented } from '#mesh/mandate';
+import type { SingleUse } from '../../ports/single-use.ts';
+import type { ProofCheckerOptions } from './proof-checker-dpop.ts';
+
+export interface OpenBearerVerifier {
+  readonly verifyPresented: VerifyPresented;
+  readonly proofNonce: () => string;
+}
+
+export function openBearerVerifier(
+  options: ProofCheckerOptions & { readonly verifier: MandateVerifier; readonly marks: SingleUse },
+): OpenBearerVerifier {
+  const { issuerUrl, clock, verifier, marks } = options;
+  const keys = { current: options.auditHmacKey, previous: options.auditHmacKeyPrevious };
+  const nonces = createServiceNonces('sts', keys, clock);
+  const proofs = createDpopChecker({ place: 'resource', publicUrls: [issuerUrl], nonces, clock });
+  return {
+    verifyPresented: createBearerVerifier({ verifier, proofs, marks }),
+    proofNonce: () => proofs.nonce(),
+  };
+}
