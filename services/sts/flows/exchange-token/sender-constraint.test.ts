@@ -145,6 +145,8 @@ describe('a proof', () => {
     const dpop = world.proofOf(holderKey());
     await world.exchange({ dpop });
     expect(await reasonOf(world.exchange({ dpop }))).toBe('invalid_dpop_proof proof_replayed');
+    const refused = world.ports.evidence.events.at(-1);
+    expect(refused?.metadata).toMatchObject({ reason: 'invalid_dpop_proof', cause: 'proof_replayed' });
   });
 
   it('with a used jti is refused whatever else it says, and another key may use the same', async () => {
