@@ -8,7 +8,7 @@ import type { TokenOutcome } from '../../ports/token-endpoint.ts';
 /** The reference's numbers. */
 const failuresToOpen = 5;
 const windowMs = 300_000;
-export const openMs = 30_000;
+const openMs = 30_000;
 /** Providers watched at once; one that falls out starts anew with a clean record. */
 const maxProviders = 10_000;
 

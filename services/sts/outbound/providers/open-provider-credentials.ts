@@ -29,6 +29,8 @@ export interface OpenProviderCredentialsOptions {
   readonly clock: Clock;
   readonly newId: IdSource;
   readonly capSeconds: number;
+  /** How long a failing provider is left alone; the reference's 30 seconds unless given. */
+  readonly circuitOpenMs?: number | undefined;
   readonly metrics: Pick<StsMetrics, 'tokenRequests' | 'providerTokens' | 'providerCircuitsOpened'>;
 }
 
@@ -41,7 +43,11 @@ export interface ProviderPorts {
 
 export function openProviderCredentials(options: OpenProviderCredentialsOptions): ProviderPorts {
   const { shares, memory, egress, vault, evidence, clock, newId, metrics } = options;
-  const breaker = createFailureBreaker({ clock, onOpen: () => metrics.providerCircuitsOpened.inc() });
+  const breaker = createFailureBreaker({
+    clock,
+    onOpen: () => metrics.providerCircuitsOpened.inc(),
+    halfOpenAfterMs: options.circuitOpenMs,
+  });
   const connections = createConnections(shares, memory, vault);
   const tokenEndpoint = createTokenEndpoint({
     egress,
