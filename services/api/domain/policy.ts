@@ -29,6 +29,8 @@ export interface PolicySet {
   readonly description?: string | undefined;
   /** The version of this set that the zone enforces; absent when it enforces none of this set. */
   readonly activeVersionId?: string | undefined;
+  /** The version of this set that the zone watches; absent when it watches none of this set. */
+  readonly shadowVersionId?: string | undefined;
   readonly version: number;
   readonly createdAt: string;
   readonly updatedAt: string;
@@ -48,6 +50,8 @@ export interface PolicySetVersion {
   readonly params: JsonObject;
   readonly digest: string;
   readonly active: boolean;
+  /** Evaluated beside the active one, never enforced. */
+  readonly shadow: boolean;
   readonly activatedAt?: string | undefined;
   readonly createdAt: string;
 }

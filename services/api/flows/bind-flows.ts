@@ -40,6 +40,8 @@ import { activationStatus } from './policy-sets/activation-status.ts';
 import { type AddSetVersion, addSetVersion } from './policy-sets/add-version.ts';
 import { type CreatePolicySet, createPolicySet } from './policy-sets/create.ts';
 import { archivePolicySet, deactivatePolicySet } from './policy-sets/deactivate.ts';
+import { shadowDifferences } from './policy-sets/shadow-differences.ts';
+import { watchPolicySet } from './policy-sets/shadow.ts';
 import { updatePolicySet } from './policy-sets/update.ts';
 import { bindPolicyTrials } from './policy-trials/bind.ts';
 import { archiveProvider } from './providers/archive.ts';
@@ -232,11 +234,14 @@ function bindPolicySets(deps: ApiDeps) {
     addVersion: (call: ZoneCall, input: AddSetVersion) => addSetVersion(deps, call, input),
     versions: (call: ZoneCall, of: Parameters<typeof listSetVersions>[2]) => listSetVersions(deps, call, of),
     version: (call: ZoneCall, of: Parameters<typeof readSetVersion>[2]) => readSetVersion(deps, call, of),
-    activate: (call: ZoneCall, wish: { policySetId: string; versionId: string }) =>
+    activate: (call: ZoneCall, wish: Omit<Parameters<typeof activatePolicySet>[2], 'verb'>) =>
       activatePolicySet(deps, call, { ...wish, verb: 'activate' }),
-    rollBack: (call: ZoneCall, wish: { policySetId: string; versionId: string | undefined }) =>
-      rollBackPolicySet(deps, call, wish),
-    deactivate: (call: ZoneCall, id: string) => deactivatePolicySet(deps, call, id),
+    rollBack: (call: ZoneCall, wish: Parameters<typeof rollBackPolicySet>[2]) => rollBackPolicySet(deps, call, wish),
+    deactivate: (call: ZoneCall, wish: Parameters<typeof deactivatePolicySet>[2]) =>
+      deactivatePolicySet(deps, call, wish),
+    watch: (call: ZoneCall, wish: Parameters<typeof watchPolicySet>[2]) => watchPolicySet(deps, call, wish),
+    differences: (call: ZoneCall, search: Parameters<typeof shadowDifferences>[2]) =>
+      shadowDifferences(deps, call, search),
     status: (call: ZoneCall, id: string) => activationStatus(deps, call, id),
   };
 }

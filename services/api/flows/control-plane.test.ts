@@ -292,9 +292,9 @@ describe('what a zone enforces', () => {
   test('is nothing once its set is deactivated or archived', async () => {
     const { addVersion, activate, flows, zoneCall, set, since } = await withSet();
     const version = await addVersion();
-    expect(await reasonOf(flows.policySets.deactivate(zoneCall, set.id))).toBe('conflict');
+    expect(await reasonOf(flows.policySets.deactivate(zoneCall, { policySetId: set.id }))).toBe('conflict');
     await activate(version.id);
-    await flows.policySets.deactivate(zoneCall, set.id);
+    await flows.policySets.deactivate(zoneCall, { policySetId: set.id });
     await activate(version.id);
     const archive = { id: set.id, ifMatch: undefined };
     expect(await since(() => flows.policySets.archive(zoneCall, archive))).toEqual([

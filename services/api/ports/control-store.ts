@@ -1,6 +1,7 @@
 // What the control plane keeps, as the flows need it: one transaction per change, bound to one zone, with its evidence.
 import type { JsonObject } from '#mesh/failure';
 import type { ZoneId } from '#mesh/ids';
+import type { StreamNumber } from '#mesh/revocation';
 import type { Admin, AdminToken } from '../domain/admin.ts';
 import type { Application } from '../domain/application.ts';
 import type { Connection } from '../domain/connection.ts';
@@ -13,6 +14,7 @@ import type { SubjectIssuer } from '../domain/subject-issuer.ts';
 import type { Zone } from '../domain/zone.ts';
 import type { Approvals } from './approvals.ts';
 import type { Collection, Page, PageQuery } from './collection.ts';
+import type { EnforcementReads, PolicyEnforcement } from './policy-enforcement.ts';
 import type { ZoneKeyRow, ZoneKeys } from './zone-keys.ts';
 
 /** The request behind a change, for log, ledger and trace. */
@@ -69,6 +71,10 @@ export interface Activation {
   /** Undefined when the zone enforces nothing any more. */
   readonly versionId: string | undefined;
   readonly digest: string | undefined;
+  /** How the ledger tells it from others. */
+  readonly verb?: 'activate' | 'rollback' | 'deactivate' | undefined;
+  readonly previousVersionId?: string | undefined;
+  readonly shadowVersionId?: string | undefined;
 }
 
 /**
@@ -90,6 +96,7 @@ export interface ControlTransaction {
   readonly policySetVersions: Collection<PolicySetVersion>;
   readonly zoneKeys: ZoneKeys;
   readonly approvals: Approvals;
+  readonly enforcement: PolicyEnforcement;
   readonly receipts: Receipts;
   /** `not_found` unless the zone lives; it stays so until the transaction ends. */
   requireZone(): Promise<void>;
@@ -108,7 +115,7 @@ export interface ControlTransaction {
   /** One change of what the zone enforces at a time. */
   lockActivation(): Promise<void>;
   activeVersion(): Promise<PolicySetVersion | undefined>;
-  /** Makes it the one active version, or none. */
+  /** Makes it the one active version, or none; it is not the shadow any more. */
   activate(versionId: string | undefined): Promise<void>;
   /** The version of a set that was active most recently beside the active one. */
   previouslyActive(policySetId: string): Promise<PolicySetVersion | undefined>;
@@ -117,7 +124,8 @@ export interface ControlTransaction {
   /** The ledger's event of a change, committed with it. */
   record(admin: Pick<Admin, 'tokenId' | 'name' | 'zoneId'>, mutation: Mutation): Promise<void>;
   recordActivation(admin: Pick<Admin, 'tokenId' | 'name' | 'zoneId'>, activation: Activation): Promise<void>;
-  invalidatePolicy(activation: Activation): Promise<void>;
+  /** The change's number, by which others wait for it. */
+  invalidatePolicy(activation: Activation): Promise<StreamNumber>;
   invalidate(kind: CachedKind, id: string, version: number): Promise<void>;
   installZoneKey(key: ZoneKeyRow): Promise<void>;
   /** The number of the last anchor. Call it last. */
@@ -144,7 +152,7 @@ export type ControlReads = Pick<
   | 'activeVersion'
   | 'previouslyActive'
   | 'secretCheckKey'
->;
+> & { readonly enforcement: EnforcementReads };
 
 /** A database that cannot be reached is `store_unavailable`; nothing of a change is visible unless all of it committed. */
 export interface ControlStore {

@@ -151,7 +151,17 @@ describe.each(stores)('the control store on %s', (_name, makeStore) => {
       for (const id of [first, second]) {
         const version = await tx.nextVersion({ policySetId });
         const manifest = [{ policy_version_id: newId() }];
-        const row = { id, zoneId, policySetId, version, manifest, params: {}, digest: 'a'.repeat(64), active: false };
+        const row = {
+          id,
+          zoneId,
+          policySetId,
+          version,
+          manifest,
+          params: {},
+          digest: 'a'.repeat(64),
+          active: false,
+          shadow: false,
+        };
         await tx.policySetVersions.insert(row);
       }
     });

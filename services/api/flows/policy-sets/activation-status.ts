@@ -1,4 +1,4 @@
-// Whether what the control plane has made active is what the STS enforces.
+// How far a change of what a zone enforces has come: which replicas know, and whether the STS that answers enforces it.
 import type { ApiDeps } from '../../ports/deps.ts';
 import { type ZoneCall, found } from '../admin-call.ts';
 
@@ -8,26 +8,39 @@ export interface ActivationStatus {
   readonly activeVersionId?: string | undefined;
   readonly digest?: string | undefined;
   readonly activatedAt?: string | undefined;
-  /** The STS that answered enforces exactly what is active in the zone. */
+  /** Of this set; absent when the zone watches none of its versions. */
+  readonly shadowVersionId?: string | undefined;
+  /** Every live replica of STS and Gateway knows the zone's last change, and the STS that answered enforces it. */
   readonly propagated: boolean;
+  /** Live replicas, and those that are waited for, as `<service>/<replica>`. */
+  readonly points: number;
+  readonly waiting: readonly string[];
   /** OPA holds it already; it is loaded at first use otherwise. */
   readonly loaded: boolean;
 }
 
 /** @throws not_found, sts_unavailable. */
 export async function activationStatus(deps: ApiDeps, call: ZoneCall, policySetId: string): Promise<ActivationStatus> {
-  const active = await deps.store.read(call.zoneId, async (tx) => {
+  const { active, shadow, position } = await deps.store.read(call.zoneId, async (tx) => {
     found(await tx.policySets.find(policySetId), 'policy set');
-    return tx.activeVersion();
+    return {
+      active: await tx.activeVersion(),
+      shadow: await tx.enforcement.shadowVersion(),
+      position: await tx.enforcement.lastChange(),
+    };
   });
   const enforced = await deps.sts.policyStatus(call.zoneId, call.facts);
+  const { propagated, points, missing } = await deps.propagation.look(position);
   const own = active?.policySetId === policySetId ? active : undefined;
   return {
     policySetId,
     activeVersionId: own?.id,
     digest: own?.digest,
     activatedAt: own?.activatedAt,
-    propagated: enforced.versionId === active?.id && enforced.digest === active?.digest,
+    shadowVersionId: shadow?.policySetId === policySetId ? shadow.id : undefined,
+    propagated: propagated && enforced.versionId === active?.id && enforced.digest === active?.digest,
+    points,
+    waiting: missing,
     loaded: enforced.loaded,
   };
 }

@@ -50,6 +50,7 @@ export async function addSetVersion(
         params,
         digest,
         active: false,
+        shadow: false,
       });
       await tx.record(call.admin, {
         action: 'policy_set_version.create',

@@ -1,15 +1,21 @@
 // Takes away what the zone enforces: from then on it denies everything. Archiving an active set does the same.
 import { fail } from '#mesh/failure';
+import type { StreamNumber } from '#mesh/revocation';
 import type { IfMatch } from '../../domain/entity-tag.ts';
 import type { PolicySet } from '../../domain/policy.ts';
 import type { ControlTransaction } from '../../ports/control-store.ts';
 import type { ApiDeps } from '../../ports/deps.ts';
 import { type ZoneCall, found } from '../admin-call.ts';
 import { changeGuarded } from '../change-guarded.ts';
+import { type Changed, afterPropagation } from './change-enforcement.ts';
 
-/** @throws not_found, conflict (the zone enforces no version of this set). */
-export async function deactivatePolicySet(deps: ApiDeps, call: ZoneCall, policySetId: string): Promise<void> {
-  await deps.store.change(call.zoneId, call.facts, async (tx) => {
+/** @throws not_found, conflict (the zone enforces no version of this set), barrier_timeout (the change stands). */
+export async function deactivatePolicySet(
+  deps: ApiDeps,
+  call: ZoneCall,
+  { policySetId, waitMs }: { policySetId: string; waitMs?: number | undefined },
+): Promise<Changed> {
+  const position = await deps.store.change(call.zoneId, call.facts, async (tx) => {
     await tx.requireZone();
     await tx.lockActivation();
     found(await tx.policySets.hold(policySetId), 'policy set');
@@ -22,8 +28,9 @@ export async function deactivatePolicySet(deps: ApiDeps, call: ZoneCall, policyS
       entityId: policySetId,
       fields: ['activeVersionId'],
     });
-    await enforceNothing(tx, call, policySetId);
+    return enforceNothing(tx, call, policySetId);
   });
+  return { propagation: await afterPropagation(deps, position, waitMs) };
 }
 
 /** @throws not_found, version_mismatch. */
@@ -47,7 +54,10 @@ export async function archivePolicySet(
     fields: ['archivedAt'],
     apply: (tx) => tx.policySets.archive(id),
     tell: async (tx) => {
+      const watched = (await tx.enforcement.shadowVersion())?.policySetId === id;
+      if (watched) await tx.enforcement.watch(undefined);
       if (await isActive(tx, id)) await enforceNothing(tx, call, id);
+      else if (watched) await tx.invalidatePolicy({ policySetId: id, versionId: undefined, digest: undefined });
     },
   });
 }
@@ -56,9 +66,13 @@ async function isActive(tx: ControlTransaction, policySetId: string): Promise<bo
   return (await tx.activeVersion())?.policySetId === policySetId;
 }
 
-async function enforceNothing(tx: ControlTransaction, call: ZoneCall, policySetId: string): Promise<void> {
-  const activation = { policySetId, versionId: undefined, digest: undefined };
+async function enforceNothing(tx: ControlTransaction, call: ZoneCall, policySetId: string): Promise<StreamNumber> {
+  const previousVersionId = (await tx.activeVersion())?.id;
+  const activation = {
+    ...{ policySetId, versionId: undefined, digest: undefined, verb: 'deactivate' as const },
+    previousVersionId,
+  };
   await tx.activate(undefined);
   await tx.recordActivation(call.admin, activation);
-  await tx.invalidatePolicy(activation);
+  return tx.invalidatePolicy(activation);
 }

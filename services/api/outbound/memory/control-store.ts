@@ -22,6 +22,7 @@ import type {
 import type { ZoneKeyRow } from '../../ports/zone-keys.ts';
 import { createMemoryApprovals } from './approvals.ts';
 import { createMemoryCollection, type MemoryTable } from './collection.ts';
+import { createMemoryEnforcement, policyNumber } from './enforcement.ts';
 import { createMemoryZoneKeys } from './zone-keys.ts';
 
 const tableNames = [
@@ -39,6 +40,7 @@ interface State {
   /** Everything told, in order: the ledger's events, invalidations, keys and anchors. */
   readonly told: { readonly kind: string; readonly what: JsonObject }[];
   numbers: number;
+  policyChanges: number;
 }
 
 export interface MemoryControlStore extends ControlStore {
@@ -54,6 +56,7 @@ const emptyState = (): State => ({
   tokens: [],
   told: [],
   numbers: 0,
+  policyChanges: 0,
 });
 
 const receiptName = (key: ReceiptKey): string => Object.values(key).join(' ');
@@ -141,7 +144,11 @@ function transaction(state: State, zoneId: string, now: () => string): ControlTr
     },
     record: async (_admin, mutation: Mutation) => tell('mutation', mutation),
     recordActivation: async (_admin, activation) => tell('activation', activation),
-    invalidatePolicy: async (activation) => tell('policy', activation),
+    invalidatePolicy: async (activation) => {
+      state.policyChanges += 1;
+      tell('policy', activation);
+      return policyNumber(state);
+    },
     invalidate: async (kind, id, version) => tell('invalidate', { kind, id, version }),
     installZoneKey: async (key: ZoneKeyRow) => void createMemoryZoneKeys(state, { now, tell }).install(key),
     revoke: async (anchors, reason) => {
@@ -197,7 +204,8 @@ function zoneParts({ tables, secrets }: State, zoneId: string) {
   };
 }
 
-function policyParts({ tables }: State, now: () => string) {
+function policyParts(state: State, now: () => string) {
+  const { tables } = state;
   const versions = () => tables.policySetVersions.rows as unknown as Version[];
   return {
     findPolicyVersionByContent: async (policyId: string, sha: string) =>
@@ -212,12 +220,13 @@ function policyParts({ tables }: State, now: () => string) {
       return rows.filter((row) => row[field] === id).length + 1;
     },
     policySources: async (ids: readonly string[]) => ids.flatMap((id) => sourceOf(tables, id)),
+    enforcement: createMemoryEnforcement(state, versions, (ids) => ids.flatMap((id) => sourceOf(tables, id))),
     lockActivation: async () => undefined,
     activeVersion: async () => versions().find((row) => row.active),
     activate: async (versionId: string | undefined) => {
       for (const row of versions()) Object.assign(row, { active: row.id === versionId });
       const row = versions().find((each) => each.id === versionId);
-      if (row !== undefined) Object.assign(row, { activatedAt: now() });
+      if (row !== undefined) Object.assign(row, { activatedAt: now(), shadow: false });
     },
     previouslyActive: async (policySetId: string) =>
       versions()

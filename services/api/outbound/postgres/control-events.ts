@@ -3,10 +3,12 @@
 import type { JsonObject } from '#mesh/failure';
 import { enqueueAuditEvent, enqueueNumbered } from '#mesh/outbox';
 import { type ZoneTransaction, int8 } from '#mesh/postgres';
+import type { StreamNumber } from '#mesh/revocation';
 import type { Admin } from '../../domain/admin.ts';
 import type { AnchorChoice } from '../../domain/revocation.ts';
 import type { Activation, CachedKind, CallFacts, Mutation } from '../../ports/control-store.ts';
 import type { ZoneKeyRow } from '../../ports/zone-keys.ts';
+import { keepChange } from './enforcement-rows.ts';
 import { columnOf } from './table-shape.ts';
 
 type Actor = Pick<Admin, 'tokenId' | 'name' | 'zoneId'>;
@@ -49,12 +51,22 @@ export async function recordActivation(
     policySetId: activation.policySetId,
     policySetVersionId: activation.versionId,
     manifestSha: activation.digest,
-    metadata: { ...actorFacts(actor), enforced: activation.versionId !== undefined },
+    metadata: {
+      ...actorFacts(actor),
+      enforced: activation.versionId !== undefined,
+      ...(activation.verb === undefined ? {} : { verb: activation.verb }),
+      ...(activation.previousVersionId === undefined ? {} : { previous_version_id: activation.previousVersionId }),
+      ...(activation.shadowVersionId === undefined ? {} : { shadow_version_id: activation.shadowVersionId }),
+    },
   });
 }
 
-export async function invalidatePolicy(tx: ZoneTransaction, facts: CallFacts, activation: Activation): Promise<void> {
-  await enqueueNumbered(tx, {
+export async function invalidatePolicy(
+  tx: ZoneTransaction,
+  facts: CallFacts,
+  activation: Activation,
+): Promise<StreamNumber> {
+  const number = await enqueueNumbered(tx, {
     stream: 'caracal.policy.invalidate',
     zoneId: tx.zoneId,
     traceparent: facts.traceparent,
@@ -64,6 +76,7 @@ export async function invalidatePolicy(tx: ZoneTransaction, facts: CallFacts, ac
       policySetVersionId: activation.versionId ?? '',
     },
   });
+  return keepChange(tx, number);
 }
 
 export async function invalidateCached(

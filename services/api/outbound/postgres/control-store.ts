@@ -20,6 +20,7 @@ import {
 } from './admin-token-rows.ts';
 import { createApprovalRows } from './approval-rows.ts';
 import { createCollection, selectPage } from './collection.ts';
+import { enforcementReads, policyEnforcement } from './enforcement-rows.ts';
 import {
   installZoneKey,
   invalidateCached,
@@ -108,6 +109,7 @@ function controlReads(tx: ZoneTransaction): ControlReads {
     zoneKeys: createZoneKeyRows(tx),
     approvals: createApprovalRows(tx),
     policySources: (versionIds) => selectSources(tx, versionIds),
+    enforcement: enforcementReads(tx),
     activeVersion: () => selectActiveVersion(tx),
     previouslyActive: (policySetId) => selectPreviouslyActive(tx, policySetId),
     secretCheckKey: async () => {
@@ -146,6 +148,7 @@ function controlTransaction(tx: ZoneTransaction, facts: CallFacts): ControlTrans
     findPolicyVersionByContent: (policyId, sha256) => selectVersionByContent(tx, policyId, sha256),
     nextVersion: (of) => selectNextVersion(tx, of),
     lockActivation: () => lockActivation(tx),
+    enforcement: policyEnforcement(tx),
     activate: (versionId) => updateActive(tx, versionId),
     insertAdminToken: (token, digest) => insertAdminToken(tx, token, digest),
     revokeAdminToken: (tokenId) => updateRevoked(tx, tokenId),

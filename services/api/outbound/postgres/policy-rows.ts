@@ -74,9 +74,10 @@ export async function selectActiveVersion(tx: Transaction): Promise<PolicySetVer
 export async function updateActive(tx: Transaction, versionId: string | undefined): Promise<void> {
   await tx.execute('UPDATE api.policy_set_versions SET active = false WHERE active');
   if (versionId === undefined) return;
-  await tx.execute('UPDATE api.policy_set_versions SET active = true, activated_at = clock_timestamp() WHERE id = $1', [
-    versionId,
-  ]);
+  await tx.execute(
+    `UPDATE api.policy_set_versions SET active = true, shadow = false, activated_at = clock_timestamp() WHERE id = $1`,
+    [versionId],
+  );
 }
 
 export async function selectPreviouslyActive(
