@@ -106,8 +106,8 @@ async function openParts(base: Base, stack: AsyncDisposableStack): Promise<Parts
       ...{ clock, logger, metrics, own },
     }),
   );
-  const { opaUrls: urls, opaToken: token, ...bounds } = config.policy;
-  const policy = stack.use(openPolicyEngine({ urls, token, ...bounds, metrics: own }));
+  const { opaUrls: urls, opaToken: token, opaBinary: binary, ...bounds } = config.policy;
+  const policy = stack.use(openPolicyEngine({ urls, token, binary, ...bounds, metrics: own }));
   const { databaseUrl, redisUrl, auditStreamUrl } = stores;
   const ownUrls = [databaseUrl, redisUrl, auditStreamUrl, ...urls];
   const out = stack.use(openEgress({ settings: config.egress, ownUrls, ownPort: config.listener.port, logger }));

@@ -116,6 +116,13 @@ async function fillAsApi(urls: Readonly<Record<ServiceName, string>>, rows: Zone
   );
 }
 
+function hold(rows: ZoneRows): string {
+  const who = { application_id: rows.application, subject: rows.application, subject_type: 'application' };
+  const what = { targets: [], operation: {}, diagnostics: [], chain: [rows.application] };
+  const why = { policy_set_version_id: rows.setVersion, policy_digest: 'd'.repeat(64), challenge_type: 'mfa' };
+  return JSON.stringify({ ...who, ...what, ...why, binding: 'b'.repeat(64), ttl_seconds: 300 });
+}
+
 async function fillAsSts(urls: Readonly<Record<ServiceName, string>>, rows: ZoneRows): Promise<void> {
   await using sts = await serviceClient(urls, 'sts');
   await sts.run(
@@ -133,6 +140,7 @@ async function fillAsSts(urls: Readonly<Record<ServiceName, string>>, rows: Zone
       JSON.stringify([{ kind: 'jti', anchor: newId() }]),
       'made for a test',
     ],
+    ['SELECT sts.raise_approval($1, $2, $3, $4, $5)', rows.zone, newId(), hold(rows), Buffer.alloc(32), newId()],
   );
 }
 

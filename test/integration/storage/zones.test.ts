@@ -10,18 +10,14 @@ import { fillZone, type ZoneRows } from './zone-rows.ts';
 /** Everything a service reads that belongs to a zone: its own tables and what others publish to it. */
 const readable = {
   api: [
-    'zones',
-    'applications',
-    'providers',
-    'resources',
-    'policies',
-    'policy_versions',
-    'policy_sets',
-    'policy_set_versions',
-    'outbox',
-  ].map((name) => `api.${name}`),
+    ...[
+      ...(['zones', 'applications', 'providers', 'resources', 'outbox'] as const),
+      ...(['policies', 'policy_versions', 'policy_sets', 'policy_set_versions'] as const),
+    ].map((name) => `api.${name}`),
+    'sts_pub.approvals',
+  ],
   sts: [
-    ...['zone_keys', 'session_records', 'revocations', 'outbox'].map((name) => `sts.${name}`),
+    ...['zone_keys', 'session_records', 'revocations', 'approvals', 'outbox'].map((name) => `sts.${name}`),
     ...['zones', 'applications', 'providers', 'provider_secrets', 'resources', 'active_policy_sets'].map(
       (name) => `api_pub.${name}`,
     ),

@@ -82,7 +82,7 @@ result := {"decision": "allow", "evaluation_status": "complete", "determining_po
     ['nobody has an opinion', [answer('abstain'), answer('abstain')]],
     ['one of several denies', [answer('allow'), answer('deny')]],
     ['one of several is undefined', [answer('allow'), policy('result := 1 if { false }')]],
-    ['an approval would be needed', [answer('allow', '{"step_up_required": "mfa"}')]],
+    ['an approval of no known kind would be needed', [answer('allow', '{"step_up_required": "coffee"}')]],
   ])('is a denial when %s', async (_why, sources) => {
     const reply = await ask(await governed(sources));
     expect({ status: reply.status, error: reply.body['error'] }).toEqual({ status: 403, error: 'policy_denied' });

@@ -254,7 +254,7 @@ describe('the form', () => {
   });
 
   it('names what it cannot do yet', async () => {
-    for (const name of ['actor_token', 'session_id', 'challenge_id']) {
+    for (const name of ['actor_token', 'session_id']) {
       const reply = await sts.post('/oauth/2/token', form({ ...whole(), [name]: 'x' }));
       expectRefusal(reply, 400, 'invalid_request');
       expect(String(reply.body['error_description'])).toContain(name);
