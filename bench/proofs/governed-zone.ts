@@ -36,6 +36,8 @@ export interface CallOptions {
   readonly method?: 'GET' | 'POST' | 'DELETE';
   readonly path?: string;
   readonly requestId?: string;
+  /** Of one replica; the first Gateway's when absent. */
+  readonly gatewayUrl?: string;
 }
 
 export type FormFields = Readonly<Record<string, string>>;
@@ -47,8 +49,8 @@ export interface GovernedZone extends AsyncDisposable {
   readonly audit: Client<typeof AuditService>;
   readonly dispatcher: Agent;
   call(mandate: string, options?: CallOptions): Promise<Seen>;
-  /** The token endpoint, as the zone's application. */
-  token(fields: FormFields, requestId?: string): Promise<Seen>;
+  /** The token endpoint, as the zone's application; the first STS's unless a replica is named. */
+  token(fields: FormFields, requestId?: string, stsUrl?: string): Promise<Seen>;
   /** The admin API. */
   admin(method: 'GET' | 'POST' | 'PATCH' | 'DELETE', path: string, json?: unknown): Promise<Seen>;
 }
@@ -100,8 +102,8 @@ export async function openGovernedZone(installation: ProofInstallation, facts: Z
     dispatcher,
     coordinator: createClient(CoordinatorService, transport('coordinator')),
     audit: createClient(AuditService, transport('audit')),
-    call: async (mandate, { method = 'GET', path = '/reports/1', requestId = newId() } = {}) =>
-      send(`${installation.urls.gateway}${path}`, {
+    call: async (mandate, { method = 'GET', path = '/reports/1', requestId = newId(), gatewayUrl } = {}) =>
+      send(`${gatewayUrl ?? installation.urls.gateway}${path}`, {
         method,
         headers: {
           authorization: `Bearer ${mandate}`,
@@ -109,8 +111,8 @@ export async function openGovernedZone(installation: ProofInstallation, facts: Z
           'x-request-id': requestId,
         },
       }),
-    token: async (fields, requestId = newId()) =>
-      send(`${installation.urls.sts}/oauth/2/token`, {
+    token: async (fields, requestId = newId(), stsUrl = installation.urls.sts) =>
+      send(`${stsUrl}/oauth/2/token`, {
         method: 'POST',
         headers: { 'content-type': 'application/x-www-form-urlencoded', 'x-request-id': requestId },
         body: new URLSearchParams({ ...credentials(facts), ...fields }).toString(),

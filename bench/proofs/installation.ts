@@ -8,6 +8,7 @@ import { services as allServices } from '#mesh/topology';
 import type { ServiceName } from '#mesh/topology';
 import { stopProcess } from '../../dev/components/child-process.ts';
 import type { Environment, OnSpawn, StartedProcess, StopStep } from '../../dev/components/child-process.ts';
+import { findOpa } from '../../dev/components/opa-binary.ts';
 import { startOpa } from '../../dev/components/opa.ts';
 import { findFreePorts } from '../../dev/components/ports.ts';
 import { startPostgres } from '../../dev/components/postgres.ts';
@@ -47,6 +48,8 @@ export interface ProofInstallationOptions extends Place {
 export interface ProofInstallation extends AsyncDisposable {
   readonly urls: Readonly<Record<ServiceName, string>>;
   readonly stack: Stack;
+  /** Of the database's administrator, whom no row-level security binds. */
+  readonly administratorUrl: string;
   readonly tlsFolder: string;
   readonly upstreamPort: number;
   readonly services: readonly ServiceName[];
@@ -73,13 +76,14 @@ export async function startProofInstallation(options: ProofInstallationOptions):
   };
   try {
     const parts = new Map<PartName, Part>();
-    const stack = await startStores({ options, onSpawn, parts });
+    const { stack, administratorUrl } = await startStores({ options, onSpawn, parts });
     const services = options.services ?? allServices;
     const starting = { options, onSpawn, stack, parts, later: new Map<ServiceName, Environment>() };
     const replicaPorts = await startServices(services, starting);
     return {
       urls: perService((name) => publicUrl(stack.addresses.ports[name])),
       stack,
+      administratorUrl,
       tlsFolder: stack.files.tlsFolder,
       upstreamPort: stack.addresses.upstreamPort,
       services,
@@ -103,7 +107,11 @@ interface Starting {
   readonly onSpawn: OnSpawn;
 }
 
-async function startStores({ options, onSpawn, parts }: Starting & { parts: Map<PartName, Part> }): Promise<Stack> {
+async function startStores({
+  options,
+  onSpawn,
+  parts,
+}: Starting & { parts: Map<PartName, Part> }): Promise<{ stack: Stack; administratorUrl: string }> {
   const { folder, logFolder, environment } = options;
   const secrets = { ...makeSecrets(), loginPassword: randomBytes(16).toString('hex') };
   const [upstreamPort = 0, postgresPort = 0, redisPort = 0, opaPort = 0, ...servicePorts] = await findFreePorts(
@@ -138,7 +146,7 @@ async function startStores({ options, onSpawn, parts }: Starting & { parts: Map<
   await keepTlsFiles(files.tlsFolder);
   keepCheckpointKey(files.checkpointKeyFile);
   const portOf = new Map(allServices.map((name, index) => [name, servicePorts[index] ?? 0]));
-  return {
+  const stack: Stack = {
     secrets,
     addresses: {
       ports: perService((name) => portOf.get(name) ?? 0),
@@ -146,11 +154,13 @@ async function startStores({ options, onSpawn, parts }: Starting & { parts: Map<
       redisUrl: `redis://:${secrets.redisPassword}@127.0.0.1:${redisPort}`,
       opaUrl: `http://127.0.0.1:${opaPort}`,
       opaToken: secrets.opaToken,
+      opaBinary: await findOpa({ environment }),
       upstreamPort,
     },
     files,
     inherited: { PATH: environment['PATH'], HOME: environment['HOME'] },
   };
+  return { stack, administratorUrl };
 }
 
 interface StartingServices extends Starting {

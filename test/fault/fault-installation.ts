@@ -7,7 +7,7 @@ import type { ProofInstallation, ProofInstallationOptions } from '../../bench/pr
 import { testEndpoints } from '../support/stack.ts';
 
 export async function startFaultInstallation(
-  options: Pick<ProofInstallationOptions, 'services' | 'settings' | 'overrides'>,
+  options: Pick<ProofInstallationOptions, 'services' | 'settings' | 'overrides' | 'replicas'>,
 ): Promise<ProofInstallation> {
   const { runFolder } = testEndpoints();
   const folder = mkdtempSync(join(runFolder, 'fault-'));
