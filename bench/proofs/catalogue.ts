@@ -1,6 +1,7 @@
 // Every proof there is, in the order in which a list shows them.
+import { keyProof } from './key-proof.ts';
 import { killProof } from './kill-proof.ts';
 import { narrowingProof } from './narrowing.ts';
 import type { Proof } from './proof.ts';
 
-export const proofs: readonly Proof[] = [killProof, narrowingProof];
+export const proofs: readonly Proof[] = [killProof, keyProof, narrowingProof];
