@@ -48,13 +48,15 @@ function actorFacts({ mandate, acting }: Subject): Record<string, JsonValue | un
   return { actor: actor.sub, actor_jti: actor.jti, subject_application_id: mandate?.claims.client_id };
 }
 
-function subjectFacts(subject: Subject): Record<string, JsonValue | undefined> {
+function subjectFacts(subject: Subject, request: TokenRequest): Record<string, JsonValue | undefined> {
   const claims = subject.mandate?.claims;
   return {
     subject: claims?.sub ?? subject.user?.subject,
     subject_jti: claims?.jti,
     subject_issuer_id: subject.user?.issuerId,
     delegation_path: subject.bound.path?.edges.map(({ id }) => id),
+    agent_session_id: subject.bound.session?.id ?? request.agentSessionId,
+    delegation_edge_id: claims?.delegation_edge_id ?? request.delegationEdgeId,
     ...actorFacts(subject),
   };
 }
@@ -66,9 +68,9 @@ function facts(request: TokenRequest, progress: Progress): Record<string, JsonVa
     application_id: request.applicationId,
     application_name: client?.application.name,
     requested_scopes: request.scopes ? [...request.scopes] : undefined,
-    ...(subject ? subjectFacts(subject) : {}),
-    agent_session_id: subject?.bound.session?.id ?? request.agentSessionId,
-    delegation_edge_id: subject?.mandate?.claims.delegation_edge_id ?? request.delegationEdgeId,
+    agent_session_id: request.agentSessionId,
+    delegation_edge_id: request.delegationEdgeId,
+    ...(subject ? subjectFacts(subject, request) : {}),
     source_address: client ? undefined : request.source,
   };
 }
