@@ -85,7 +85,12 @@ async function approved(application: TestApplication, fields: FormFields): Promi
   return challenge;
 }
 
-async function status(id: string, secret: string, wait?: number, url = sts.url): Promise<Reply> {
+interface Asking {
+  readonly wait?: number;
+  readonly url?: string;
+}
+
+async function status(id: string, secret: string, { wait, url = sts.url }: Asking = {}): Promise<Reply> {
   const answer = await request(`${url}/step-up/${id}${wait === undefined ? '' : `?wait=${wait}`}`, {
     dispatcher: agent,
     headers: { 'x-caracal-challenge-secret': secret },
@@ -321,23 +326,30 @@ describe('the state of a hold', () => {
     const application = await sts.application(zone);
     const { id, secret } = challengeOf(await sts.token(application, { resource: 'held' }));
     const begun = Date.now();
-    const waiting = [status(id, secret, 25), status(id, secret, 25, replica.url)];
+    const waiting = [status(id, secret, { wait: 25 }), status(id, secret, { wait: 25, url: replica.url })];
     await new Promise((resolve) => setTimeout(resolve, 300));
     expect(await decide(id, 'approved')).toBe('approved');
     for (const told of await Promise.all(waiting))
       expect(told.body).toMatchObject({ state: 'approved', satisfied: true });
     expect(Date.now() - begun).toBeLessThan(15_000);
     await sts.token(application, { resource: 'held', ...spending({ id, secret }) });
-    expect((await status(id, secret, 25)).body).toMatchObject({ state: 'consumed', satisfied: true, consumed: true });
+    expect((await status(id, secret, { wait: 25 })).body).toMatchObject({
+      state: 'consumed',
+      satisfied: true,
+      consumed: true,
+    });
   });
 
   test('is answered as it is when the wait is over or the zone has as many waiting as it may', async () => {
     const application = await sts.application(zone);
     const { id, secret } = challengeOf(await sts.token(application, { resource: 'held' }));
-    expect((await status(id, secret, 1)).body).toMatchObject({ state: 'pending' });
-    const waiting = Array.from({ length: 64 }, async () => status(id, secret, 20));
+    expect((await status(id, secret, { wait: 1 })).body).toMatchObject({ state: 'pending' });
+    const waiting = Array.from({ length: 64 }, async () => status(id, secret, { wait: 20 }));
     await expect
-      .poll(async () => (await status(id, secret, 20)).headers['retry-after'], { timeout: 15_000, interval: 50 })
+      .poll(async () => (await status(id, secret, { wait: 20 })).headers['retry-after'], {
+        timeout: 15_000,
+        interval: 50,
+      })
       .toBe('2');
     await decide(id, 'rejected');
     for (const told of await Promise.all(waiting))

@@ -57,7 +57,11 @@ function refused(verdict: CallVerdict): CallRefused['failure'] {
 
 async function approved(world: Awaited<ReturnType<typeof setUp>>, more: Partial<CallQuestion> = {}) {
   const { details } = refused(await world.ask(more));
-  const challenge = { id: String(details?.['challenge_id']), secret: String(details?.['challenge_secret']) };
+  const text = (name: string): string => {
+    const value = details?.[name];
+    return typeof value === 'string' ? value : '';
+  };
+  const challenge = { id: text('challenge_id'), secret: text('challenge_secret') };
   expect(await world.ports.holds.decide(challenge.id, 'approved', 'alice')).toBe('approved');
   return challenge;
 }
