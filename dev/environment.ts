@@ -25,6 +25,8 @@ export interface StackAddresses {
   redisUrl: string;
   opaUrl: string;
   opaToken: string;
+  /** OPA's program, by which the STS compiles policies; undefined where only its server is at hand. */
+  opaBinary?: string | undefined;
   /** The loopback port kept for an upstream of the demo or of a walk-through. */
   upstreamPort: number;
 }
@@ -148,6 +150,7 @@ function ownSettings(service: ServiceName, stack: Stack): Environment {
         ZONE_KEK: secrets.zoneKek,
         OPA_URL: addresses.opaUrl,
         OPA_TOKEN: addresses.opaToken,
+        ...(addresses.opaBinary === undefined ? {} : { OPA_BINARY: addresses.opaBinary }),
         GATEWAY_STS_HMAC_KEY: secrets.gatewayStsHmacKey,
       };
     case 'api':

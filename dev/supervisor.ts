@@ -5,6 +5,7 @@
 import { appendFileSync, existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { findOpa } from './components/opa-binary.ts';
 import { prepareDatabase } from './database.ts';
 import { renderShellFile, shellEnvironment } from './environment.ts';
 import { processStartTime } from './process-identity.mjs';
@@ -77,7 +78,7 @@ async function start(): Promise<void> {
   const { ports, origin } = await choosePorts(layout.portsFile, process.env['CARACAL_PORT_BASE']);
   if (origin === 'free') say('a familiar port is taken, so free ports are used; they are kept from now on');
   const options: PartsOptions = { layout, ports, secrets, environment: process.env, say, signal: stopping.signal };
-  const stack = describeStack(options);
+  const stack = describeStack({ ...options, opaBinary: await opaBinary() });
   writePrivate(layout.shellFile, renderShellFile(shellEnvironment(stack)));
   record.urls = serviceUrls(layout, ports);
   await supervision.startStage(await componentParts(options));
@@ -85,6 +86,13 @@ async function start(): Promise<void> {
   say(applied === 0 ? 'the database is current' : `the database is current, ${applied} migrations applied`);
   for (const stage of servicePartStages(options, stack)) await supervision.startStage(stage);
   say(`ready after ${((performance.now() - began) / 1000).toFixed(1)} s`);
+}
+
+/** An OPA that was named by its address says nothing of a program; without one the part that starts OPA says why. */
+async function opaBinary(): Promise<string | undefined> {
+  const { OPA_URL: url, OPA_BINARY: binary } = process.env;
+  if (isSet(url) || isSet(binary)) return isSet(binary) ? binary : undefined;
+  return findOpa({ environment: process.env, say, signal: stopping.signal }).catch(() => undefined);
 }
 
 /** Tells how many migrations were applied; a failure says whose database it was about. */

@@ -24,6 +24,8 @@ export interface PartsOptions {
   environment: Environment;
   say: (message: string) => void;
   signal: AbortSignal;
+  /** OPA's program, where it is at hand. */
+  opaBinary?: string | undefined;
 }
 
 /** Of the stack's own Postgres; a DATABASE_URL names its own. */
@@ -131,6 +133,7 @@ export function describeStack(options: PartsOptions): Stack {
     redisUrl: isSet(redis) ? redis : `redis://:${secrets.redisPassword}@${listenHost}:${ports.redis}`,
     opaUrl: isSet(opa) ? opa : `http://${listenHost}:${ports.opa}`,
     opaToken: isSet(opa) ? (environment['OPA_TOKEN'] ?? '') : secrets.opaToken,
+    opaBinary: options.opaBinary,
     upstreamPort: ports.upstream,
   };
   return { secrets, addresses, files: layout, inherited: environment };

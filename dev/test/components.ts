@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Environment, OnSpawn } from '../components/child-process.ts';
+import { findOpa } from '../components/opa-binary.ts';
 import { startOpa } from '../components/opa.ts';
 import { startPostgres } from '../components/postgres.ts';
 import { startRedis } from '../components/redis.ts';
@@ -41,7 +42,9 @@ export async function startComponents(options: ComponentsOptions): Promise<TestE
   };
   const opa = async (): Promise<TestEndpoints['opa']> => {
     const given = environment['OPA_URL'];
-    if (isSet(given)) return { url: given, token: environment['OPA_TOKEN'] ?? '' };
+    if (isSet(given)) {
+      return { url: given, token: environment['OPA_TOKEN'] ?? '', binary: environment['OPA_BINARY'] };
+    }
     const { url, token } = await startOpa({
       ...place('opa'),
       token: secrets.opaToken,
@@ -50,7 +53,7 @@ export async function startComponents(options: ComponentsOptions): Promise<TestE
       signal,
       onSpawn,
     });
-    return { url, token };
+    return { url, token, binary: await findOpa({ environment, say, signal }) };
   };
   const servers = postgresServers(options).map(async ({ name, folder, given }): Promise<PostgresEndpoint> => {
     if (given !== undefined) return { name, administratorUrl: given };

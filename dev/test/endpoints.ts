@@ -12,7 +12,7 @@ export interface TestEndpoints {
   /** The first is the one that tests use unless they name another. */
   postgres: [PostgresEndpoint, ...PostgresEndpoint[]];
   redisUrl: string;
-  opa: { url: string; token: string };
+  opa: { url: string; token: string; binary?: string | undefined };
 }
 
 /** Carries the endpoints, as JSON, from the test command to the test runner. */

@@ -31,10 +31,15 @@ const policySettings = defineSettings({
     sentence: 'Bearer by which OPA knows the STS; OPA must refuse everyone else.',
     required: 'published',
   }),
+  opaBinary: setting.path({
+    name: 'OPA_BINARY',
+    sentence:
+      'Program of OPA, by which policies are compiled for the STS itself; without it OPA_URL is asked each time.',
+  }),
   maxLoadedSets: setting.integer({
     name: 'OPA_MAX_LOADED_SETS',
-    sentence: 'Policy-set versions kept loaded in each OPA; the least recently used go.',
-    // Every load recompiles all modules of an OPA; beyond some hundred sets that takes seconds.
+    sentence: 'Policy-set versions kept loaded in each OPA, and compiled in the STS; the least recently used go.',
+    // Compiled sets take half a megabyte each. Every load into an OPA recompiles all of its modules.
     default: 256,
     min: 1,
     max: 10_000,

@@ -13,6 +13,10 @@ export interface StsMetrics {
   /** Policy questions by whether the answer was remembered. */
   readonly policyLookups: CounterMetric<'answer'>;
   readonly policyLoads: CounterMetric<'outcome'>;
+  /** Policy questions that were computed, by what computed them. */
+  readonly policyAnswers: CounterMetric<'by'>;
+  /** Questions to each OPA server by position in OPA_URL, and what became of them. */
+  readonly opaQuestions: CounterMetric<'server' | 'outcome'>;
   readonly cacheLookups: CounterMetric<'kind' | 'outcome'>;
   readonly unopenableKeys: CounterMetric;
   readonly authorizeStreams: GaugeMetric;
@@ -51,6 +55,16 @@ export function createStsMetrics(metrics: Metrics): StsMetrics {
       name: 'policy_loads_total',
       help: 'Policy sets loaded into OPA.',
       labels: ['outcome'],
+    }),
+    policyAnswers: metrics.counter({
+      name: 'policy_answers_total',
+      help: 'Policy answers computed, by compiled policy or by OPA and why.',
+      labels: ['by'],
+    }),
+    opaQuestions: metrics.counter({
+      name: 'opa_questions_total',
+      help: 'Questions to each OPA, by its position in OPA_URL, and what became of them.',
+      labels: ['server', 'outcome'],
     }),
     cacheLookups: metrics.counter({
       name: 'cache_lookups_total',

@@ -82,7 +82,12 @@ export async function startOutageBed(): Promise<OutageBed> {
   const parts = new AsyncDisposableStack();
   const installation = parts.use(
     await startFaultInstallation({
-      settings: { REVOCATION_MAX_STALENESS_MS: String(stalenessMs), AUDIT_REPLAY_MAX_BYTES: '1048576' },
+      // Without OPA_BINARY: compiled policies would go on deciding while OPA is away, and hide what its absence does.
+      settings: {
+        REVOCATION_MAX_STALENESS_MS: String(stalenessMs),
+        AUDIT_REPLAY_MAX_BYTES: '1048576',
+        OPA_BINARY: '',
+      },
     }),
   );
   const zone = parts.use(await openGovernedZone(installation, await makeZone(installation)));

@@ -130,6 +130,7 @@ async function describeStack(database: DisposableDatabase, redisUrl: string): Pr
       redisUrl,
       opaUrl: opa.url,
       opaToken: opa.token,
+      opaBinary: opa.binary,
       upstreamPort,
     },
     files,

@@ -23,6 +23,6 @@ export function testPostgresServers(): readonly PostgresEndpoint[] {
   return inject('endpoints')?.postgres ?? [];
 }
 
-export function testOpa(): { url: string; token: string } {
+export function testOpa(): TestEndpoints['opa'] {
   return testEndpoints().opa;
 }
