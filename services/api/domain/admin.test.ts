@@ -42,6 +42,23 @@ describe('what an admin token may do', () => {
     );
   });
 
+  test('decides approvals as a named approver only, and then does nothing else', () => {
+    fc.assert(
+      fc.property(
+        zones,
+        zones,
+        capability,
+        fc.option(fc.constant('alice'), { nil: undefined }),
+        (own, wanted, can, sub) => {
+          const verdict = judgeAdmin({ ...admin(own, can), sub }, { zoneId: wanted, access: 'approve' });
+          const mayReach = own === undefined || own === wanted;
+          expect(verdict === 'allowed').toBe(mayReach && can === 'approve' && sub !== undefined);
+          if (verdict !== 'allowed') expect(verdict).toBe(mayReach ? 'permission_denied' : 'admin_token_zone_mismatch');
+        },
+      ),
+    );
+  });
+
   test('is written as cat_ and 43 characters', () => {
     expect(formatAdminToken(new Uint8Array(32))).toMatch(/^cat_[A-Za-z0-9_-]{43}$/);
   });
