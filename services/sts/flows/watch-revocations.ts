@@ -44,8 +44,8 @@ export type WatchFrame =
 
 /** At some 60 bytes each a message stays far below 1 MiB. */
 const anchorsPerFrame = 1000;
-/** What may wait for a watcher: some 16 full messages. Beyond it, it starts again from a snapshot. */
-const maxWaiting = 16_384;
+/** What may wait for a watcher: more than the largest cascade ends at once (100,000); beyond it, it starts again. */
+const maxWaiting = 131_072;
 /** authority.md: at least each second. */
 const heartbeatMs = 1000;
 /** A frame that was not taken for this long: the watcher does not read. */
@@ -171,7 +171,12 @@ class Watch {
   *#offer(frame: WatchFrame): Generator<WatchFrame> {
     const { clock } = this.#deps;
     this.#offeredAtMs = clock.monotonic();
-    yield frame;
+    try {
+      yield frame;
+    } catch {
+      // What is thrown in here is the writer's: the watcher is gone, or was cut.
+      throw fail('revocation_stale', { privateDetail: 'watcher_gone' });
+    }
     this.#offeredAtMs = undefined;
     this.#sentAtMs = clock.monotonic();
   }

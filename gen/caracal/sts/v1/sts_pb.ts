@@ -1849,7 +1849,7 @@ export const RevocationHeartbeatSchema: GenMessage<RevocationHeartbeat> = /*@__P
   messageDesc(file_caracal_sts_v1_sts, 50);
 
 /**
- * Refuses mandates it matches whose `rev` is below `number`.
+ * Refuses mandates it matches whose `rev` is below `number`; of kind zone_key it refuses every mandate that key signed.
  *
  * @generated from message caracal.sts.v1.RevocationAnchor
  */
