@@ -1,12 +1,20 @@
-// Project Wycheproof's vectors on the verifier of mandates: signatures in JOSE form, and whole tokens where the algorithm
-// is ES256. The vectors are not part of this repository.
+// Project Wycheproof's vectors on the verifiers of mandates and proofs: signatures in JOSE form, and whole tokens of every
+// algorithm that is taken. The vectors are not part of this repository.
 import { createPublicKey, type webcrypto } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { decodeBase64Url, readVerificationKey, verifyEs256 } from '#mesh/mandate';
+import type { JsonObject } from '#mesh/failure';
+import {
+  decodeBase64Url,
+  proofAlgorithms,
+  readProofKey,
+  readVerificationKey,
+  verifyEs256,
+  verifyProofSignature,
+} from '#mesh/mandate';
 
 type JsonWebKey = webcrypto.JsonWebKey;
 
@@ -87,5 +95,51 @@ describe('tokens (json_web_signature, keys on P-256)', () => {
     }
     expect(wrong).toEqual([]);
     expect(count).toBe(isThere ? 41 : 0);
+  });
+});
+
+/** What the token's own header names. */
+function algorithmOf(jws: unknown): string | undefined {
+  const header = decodeBase64Url(typeof jws === 'string' ? (jws.split('.')[0] ?? '') : '');
+  try {
+    return (JSON.parse(String(header)) as { readonly alg?: string }).alg;
+  } catch {
+    return undefined;
+  }
+}
+
+// A proof's key comes with it, so the key of the vectors is read by the rules for such keys, under the header's algorithm.
+function verifiesAsProof(jws: unknown, jwk: JsonWebKey): boolean {
+  const parts = typeof jws === 'string' ? jws.split('.') : [];
+  const bytes = parts.map(decodeBase64Url);
+  const [, , signature] = bytes;
+  if (parts.length !== 3 || bytes.includes(undefined) || signature === undefined) return false;
+  const alg = algorithmOf(jws);
+  if (alg === undefined) return false;
+  const taken = proofAlgorithms.find((name) => name === alg);
+  const key = taken === undefined ? undefined : readProofKey(jwk as JsonObject, taken);
+  return key !== undefined && verifyProofSignature(key, parts.slice(0, 2).join('.'), signature);
+}
+
+describe('proofs (json_web_signature, every key)', () => {
+  const all = groups<TokenGroup>('json_web_signature_test.json').filter(({ public: key }) => key !== undefined);
+  const known = new Set<string | undefined>(proofAlgorithms);
+
+  it('verifies each valid token of an algorithm that is taken, and no other one', () => {
+    const wrong: string[] = [];
+    let [valid, count] = [0, 0];
+    for (const { public: key, tests } of all) {
+      if (key === undefined) continue;
+      for (const { tcId, comment, result, jws } of tests) {
+        // A payload of no bytes at all is a valid signature and no claims: parts are never empty here.
+        const isEmpty = typeof jws === 'string' && jws.includes('..');
+        const expected = result === 'valid' && known.has(algorithmOf(jws)) && !isEmpty;
+        count += 1;
+        if (expected) valid += 1;
+        if (verifiesAsProof(jws, key) !== expected) wrong.push(`${tcId} ${comment}`);
+      }
+    }
+    expect(wrong).toEqual([]);
+    expect([count > 300, valid > 10]).toEqual(isThere ? [true, true] : [false, false]);
   });
 });
