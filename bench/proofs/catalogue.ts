@@ -1,7 +1,9 @@
 // Every proof there is, in the order in which a list shows them.
+import { exchangeFlowProof } from './exchange-flow.ts';
+import { exchangeWireProof } from './exchange-wire.ts';
 import { keyProof } from './key-proof.ts';
 import { killProof } from './kill-proof.ts';
 import { narrowingProof } from './narrowing.ts';
 import type { Proof } from './proof.ts';
 
-export const proofs: readonly Proof[] = [killProof, keyProof, narrowingProof];
+export const proofs: readonly Proof[] = [killProof, keyProof, narrowingProof, exchangeFlowProof, exchangeWireProof];
