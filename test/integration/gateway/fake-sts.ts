@@ -28,7 +28,11 @@ export interface FakeAllow {
 
 export type FakeVerdict =
   | { readonly allow: FakeAllow }
-  | { readonly refuse: keyof typeof Reason; readonly requiredScopes?: readonly string[] }
+  | {
+      readonly refuse: keyof typeof Reason;
+      readonly requiredScopes?: readonly string[];
+      readonly challenge?: { id: string; type: string; secret: string; expiresAtMs: bigint };
+    }
   | 'silent';
 
 export interface FakeSts extends AsyncDisposable {
@@ -213,8 +217,9 @@ export async function startFakeSts({ tls, key, zones, port = 0 }: FakeStsOptions
 
 function outcomeOf(verdict: Exclude<FakeVerdict, 'silent'>): object {
   if ('refuse' in verdict) {
-    const { refuse, requiredScopes = [] } = verdict;
-    const value = { reason: Reason[refuse], description: 'the fake says no', eventId: newId(), requiredScopes };
+    const { refuse, requiredScopes = [], challenge } = verdict;
+    const said = { reason: Reason[refuse], description: 'the fake says no', eventId: newId(), requiredScopes };
+    const value = { ...said, ...(challenge === undefined ? {} : { challenge }) };
     return { case: 'refused', value };
   }
   const { upstreamUrl, headerName = '', headerValue = '', identityMandate = '', ...rest } = verdict.allow;

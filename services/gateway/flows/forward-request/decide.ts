@@ -65,7 +65,8 @@ export function questionOf(exchange: Exchange): Question | undefined {
 /** Policy decides on the path; what an approval is bound to includes the query, whose values stay here. */
 function argumentsDigestOf({ route }: Exchange): string {
   const query = route?.target.query ?? '';
-  return query === '' ? '' : sha256Hex(query);
+  // Without its question mark; a lone one is still another request than none.
+  return query === '' ? '' : sha256Hex(query.slice(1));
 }
 
 async function ask(exchange: Exchange, deps: ForwardDeps): Promise<Answer> {
