@@ -27,7 +27,9 @@ export interface KeyJudgement {
 /** Clocks of our own services may differ by five seconds, but here they are one machine's. */
 const clockSlackMs = 250;
 
-const isUnavailable = ({ status }: KeyUse): boolean => status === 0 || status >= 500;
+/** Policy that cannot be asked denies with 403, and says nothing about a key. */
+const isUnavailable = ({ status, reason }: KeyUse): boolean =>
+  status === 0 || status >= 500 || reason === 'policy_unavailable';
 const text = ({ place, replica, kid, status, reason }: KeyUse): string =>
   `${place} ${replica + 1} answered ${status} ${reason} to key ${kid.slice(-6)}`;
 

@@ -5,10 +5,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { newId } from '#mesh/ids';
 import { request } from 'undici';
 import type { GovernedZone, Seen } from './governed-zone.ts';
-import type { PartName, ProofInstallation } from './installation.ts';
+import type { ProofInstallation } from './installation.ts';
 import { judgeKeys, type KeyJudgement, type KeyLife } from './judge-keys.ts';
 import { startKeyTraffic, type KeyTraffic, type KeyUse } from './key-traffic.ts';
 import { stealKey, type LeakedKey } from './leaked-key.ts';
+import { restart, rotateSharedKeys } from './shared-keys.ts';
 
 export interface KeyDrillOptions {
   readonly installation: ProofInstallation;
@@ -17,7 +18,7 @@ export interface KeyDrillOptions {
   readonly connections: number;
 }
 
-export type RotationKind = 'plain' | 'overlapping' | 'leaked key' | 'another KEK';
+export type RotationKind = 'plain' | 'overlapping' | 'leaked key' | 'another KEK' | 'shared keys';
 
 /** One rotation as it was seen. */
 export interface KeyRow {
@@ -93,6 +94,8 @@ class Drill {
         return this.#leaked();
       case 'another KEK':
         return this.#anotherKek();
+      case 'shared keys':
+        return this.#sharedKeys();
     }
   }
 
@@ -177,8 +180,8 @@ class Drill {
     const { installation, zone } = this.#options;
     const [before, after] = [this.#kek, randomBytes(32).toString('hex')];
     const startedMs = Date.now();
-    await this.#restartEverySts({ ZONE_KEK: before, ZONE_KEK_PREVIOUS: after });
-    await this.#restartEverySts({ ZONE_KEK: after, ZONE_KEK_PREVIOUS: before });
+    await restart(installation, 'sts', { ZONE_KEK: before, ZONE_KEK_PREVIOUS: after });
+    await restart(installation, 'sts', { ZONE_KEK: after, ZONE_KEK_PREVIOUS: before });
     const report = await zone.admin('POST', '/secrets/reseal', {});
     if (report.status !== 200 || report.body['failed'] !== 0 || report.body['done'] !== true) {
       this.#problems.push(`the re-seal ended with ${JSON.stringify(report.body)}`);
@@ -186,8 +189,7 @@ class Drill {
     const again = await zone.admin('POST', '/secrets/reseal', {});
     if (again.body['resealed'] !== 0) this.#problems.push('a second re-seal found something to do');
     const appliedMs = Date.now() - startedMs;
-    installation.reconfigure('sts', { ZONE_KEK_PREVIOUS: undefined });
-    await this.#restartEverySts({ ZONE_KEK: after });
+    await restart(installation, 'sts', { ZONE_KEK: after, ZONE_KEK_PREVIOUS: undefined });
     this.#kek = after;
     const forgottenMs = Date.now();
     for (const replica of installation.replicaUrls('sts').keys()) {
@@ -196,14 +198,11 @@ class Drill {
     return { appliedMs, signingMs: Date.now() - forgottenMs };
   }
 
-  async #restartEverySts(settings: Readonly<Record<string, string>>): Promise<void> {
-    const { installation } = this.#options;
-    installation.reconfigure('sts', settings);
-    for (const replica of installation.replicaUrls('sts').keys()) {
-      const part = installation.part(replica === 0 ? 'sts' : (`sts-${replica + 1}` satisfies PartName));
-      await part.stop();
-      await part.start();
-    }
+  async #sharedKeys(): Promise<{ appliedMs: number; signingMs: number }> {
+    const { installation, zone } = this.#options;
+    const startedMs = Date.now();
+    this.#problems.push(...(await rotateSharedKeys(installation, zone)));
+    return { appliedMs: Date.now() - startedMs, signingMs: 0 };
   }
 
   async #ask(body: object): Promise<Rotated & { retired: readonly string[] }> {

@@ -12,13 +12,20 @@ import {
 } from './key-drill.ts';
 import type { Proof } from './proof.ts';
 
-export const rotationKinds: readonly RotationKind[] = ['plain', 'overlapping', 'leaked key', 'another KEK'];
+export const rotationKinds: readonly RotationKind[] = [
+  'plain',
+  'overlapping',
+  'leaked key',
+  'another KEK',
+  'shared keys',
+];
 
 /** What the drill's installation is told beside the ordinary. */
 export const keyDrillSettings = {
   replicas: { sts: 2, gateway: 2 },
   overrides: {
-    sts: { STS_MINT_RATE_LIMIT_PER_MIN: '1000000' },
+    // A loaded machine is no slow policy.
+    sts: { STS_MINT_RATE_LIMIT_PER_MIN: '1000000', OPA_TIMEOUT_MS: '5000' },
     // Dev may publish for less than verifiers may cache; that those look again for a key they do not know is what is shown.
     api: { ZONE_KEY_LEAD_SECONDS: String(leadSeconds) },
   },
