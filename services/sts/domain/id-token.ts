@@ -14,7 +14,7 @@ export interface IdToken {
   /** Only where the registration takes it from the id token. */
   readonly mayAct: MayActClaim | undefined;
   readonly expiresAtMs: number;
-  /** From when it may have been made, were the issuer's clock as far ahead as is tolerated. */
+  /** When it was made by the issuer's clock, and never later than now: a store that forgot takes it for used. */
   readonly madeAtMs: number;
   /** Until when it could be shown again. */
   readonly shownUntilMs: number;
@@ -176,5 +176,5 @@ export function readIdToken(payload: JsonObject, issuer: SubjectIssuer, nowMs: n
   const facts = known(payload, issuer);
   if (typeof facts === 'string') return refused(facts);
   const shownUntilMs = Math.min(expiresAtMs, issuedAtMs + maxAgeMs) + leewayMs;
-  return { kind: 'accepted', token: { ...facts, expiresAtMs, madeAtMs: issuedAtMs - leewayMs, shownUntilMs } };
+  return { kind: 'accepted', token: { ...facts, expiresAtMs, madeAtMs: Math.min(issuedAtMs, nowMs), shownUntilMs } };
 }

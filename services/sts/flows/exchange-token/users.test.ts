@@ -41,11 +41,11 @@ function idToken(world: ExchangeWorld, more: JsonObject = {}, signature = 'genui
 const nothing = { resources: [] } as const;
 const signIn = (token: string): Partial<TokenRequest> => ({ ...nothing, subject: { token, type: 'id_token' } });
 
-function grant(world: ExchangeWorld, resource: string, scopes: readonly string[], more: Partial<Grant> = {}): void {
+function grant(world: ExchangeWorld, resource: string, more: Partial<Grant> = {}): void {
   const key = `${world.agent.id} ${alice}`;
   const list = world.ports.subjects.grantsOf.get(key) ?? [];
   const resourceId = world.world.resources.get(resource)?.id ?? '';
-  list.push({ resourceId, scopes, expiresAtMs: undefined, ...more });
+  list.push({ resourceId, scopes: ['read'], expiresAtMs: undefined, ...more });
   world.ports.subjects.grantsOf.set(key, list);
 }
 
@@ -167,19 +167,19 @@ describe('what a user granted', () => {
     withIssuer(world);
     const token = await signedIn(world);
     expect(await refusalOf(use(world, token))).toBe('invalid_target not_granted_by_user');
-    grant(world, 'a', ['read']);
+    grant(world, 'a');
     expect(await use(world, token)).toMatchObject({ scopes: ['read'], targets: ['a'] });
     expect(await refusalOf(use(world, token, { scopes: ['write'] }))).toBe('invalid_scope scope_exceeds');
     const both = await use(world, token, { resources: ['a', 'b'] });
     expect(both).toMatchObject({ targets: ['a'], denied: [{ resource: 'b', error: 'invalid_target' }] });
-    grant(world, 'b', ['read', 'admin']);
+    grant(world, 'b', { scopes: ['read', 'admin'] });
     expect(await use(world, token, { resources: ['a', 'b'] })).toMatchObject({ targets: ['a', 'b'], scopes: ['read'] });
   });
 
   it('is another application\u2019s business no more than another user\u2019s', async () => {
     const world = exchangeWorld();
     withIssuer(world);
-    grant(world, 'a', ['read']);
+    grant(world, 'a');
     const bob = await signedIn(world, { sub: 'bob' });
     expect(await refusalOf(use(world, bob))).toBe('invalid_target not_granted_by_user');
     const token = await world.ambient(world.stranger, signIn(idToken(world)));
@@ -190,7 +190,7 @@ describe('what a user granted', () => {
     const world = exchangeWorld();
     withIssuer(world);
     const token = await signedIn(world);
-    grant(world, 'a', ['read'], { expiresAtMs: world.ports.clock.now() + 45_000 });
+    grant(world, 'a', { expiresAtMs: world.ports.clock.now() + 45_000 });
     expect((await use(world, token)).expiresInSeconds).toBe(45);
     await world.ports.clock.advance(45_000);
     expect(await refusalOf(use(world, token))).toBe('invalid_target not_granted_by_user');
@@ -199,7 +199,7 @@ describe('what a user granted', () => {
   it('is nothing once its issuer is gone', async () => {
     const world = exchangeWorld();
     withIssuer(world);
-    grant(world, 'a', ['read']);
+    grant(world, 'a');
     const token = await signedIn(world);
     world.ports.subjects.issuersOf.clear();
     expect(await refusalOf(use(world, token))).toBe('invalid_token unknown_subject_issuer');
@@ -208,7 +208,7 @@ describe('what a user granted', () => {
   it('bounds a governed call again, by what is granted at that moment', async () => {
     const world = exchangeWorld();
     withIssuer(world);
-    grant(world, 'a', ['read', 'write'], { expiresAtMs: world.ports.clock.now() + 2000 });
+    grant(world, 'a', { scopes: ['read', 'write'], expiresAtMs: world.ports.clock.now() + 2000 });
     const { accessToken } = await use(world, await signedIn(world));
     const call = async (): Promise<CallVerdict> =>
       authorizeCall(world.ports, {
@@ -226,11 +226,11 @@ describe('what a user granted', () => {
     expect(first).toMatchObject({ kind: 'allowed', scopes: ['read', 'write'], reusable: false });
     expect(first.kind === 'allowed' && first.validUntilMs).toBe(world.ports.clock.now() + 2000);
     dropGrants(world);
-    grant(world, 'a', ['read']);
+    grant(world, 'a');
     expect(await call()).toMatchObject({ kind: 'allowed', scopes: ['read'] });
     dropGrants(world);
     expect(await call()).toMatchObject({ kind: 'refused', failure: { reason: 'insufficient_scope' } });
-    grant(world, 'a', ['read']);
+    grant(world, 'a');
     world.ports.subjects.issuersOf.clear();
     expect(await call()).toMatchObject({ kind: 'refused', failure: { reason: 'invalid_token' } });
   });
@@ -238,7 +238,7 @@ describe('what a user granted', () => {
   it('opens nothing to the user\u2019s own mandate at a resource', async () => {
     const world = exchangeWorld();
     withIssuer(world);
-    grant(world, 'a', ['read']);
+    grant(world, 'a');
     const verdict = await authorizeCall(world.ports, {
       asked: { requestId: 'r', traceId: undefined },
       mandate: await signedIn(world),
@@ -265,7 +265,7 @@ describe('what a user granted', () => {
       },
     });
     withIssuer(world);
-    grant(world, 'a', ['read']);
+    grant(world, 'a');
     const token = await signedIn(world, { groups: ['staff'], email: 'alice@example.test' });
     const { accessToken } = await use(world, token);
     expect(seen.at(-1)).toMatchObject({ context: { subject_claims: { claims: { groups: ['staff'] } } } });
@@ -278,7 +278,7 @@ describe('what a user granted', () => {
   it('is used by an actor the user\u2019s id token names, and by nobody else', async () => {
     const world = exchangeWorld();
     withIssuer(world, { mayAct: 'id_token' });
-    grant(world, 'a', ['read']);
+    grant(world, 'a');
     const token = await signedIn(world, { may_act: { client_id: world.stranger.id } });
     expect(claimsOf(token).may_act).toEqual({ client_id: world.stranger.id });
     const actorToken = await world.ambient(world.stranger);
