@@ -200,8 +200,9 @@ export async function insertAttempt(tx: ZoneTransaction, values: AttemptValues, 
   return tx.execute(
     `INSERT INTO sts.connection_attempts (id, zone_id, state_digest, provider_id, subject, redirect_uri, actor_id,
                                           verifier_envelope, expires_at)
-     SELECT $2, $1, $3, $4, $5, $6, $7, $8, clock_timestamp() + $9 * interval '1 second'
-      WHERE (SELECT count(*) FROM sts.connection_attempts WHERE zone_id = $1) < $10`,
+     SELECT $2::text, $1::text, $3::text, $4::text, $5::text, $6::text, $7::text, $8::bytea,
+            clock_timestamp() + $9 * interval '1 second'
+      WHERE (SELECT count(*) FROM sts.connection_attempts WHERE zone_id = $1::text) < $10`,
     [
       tx.zoneId,
       values.id,
