@@ -36,7 +36,8 @@ const oauth = {
   token_url: text(2048, 'The token endpoint (RFC 6749 §3.2).'),
   allowed_token_hosts: hosts('The only hosts token requests may go to; names that of token_url.'),
   issuer: Type.Optional(text(2048, 'The server’s issuer identifier (RFC 8414); audience of client assertions.')),
-  client_id: text(512, 'Our client at the provider.'),
+  // RFC 6749 appendix A.1.
+  client_id: Type.String({ pattern: '^[\\x20-\\x7e]{1,512}$', description: 'Our client at the provider.' }),
   client_authentication: Type.Optional(
     Type.Enum(['client_secret_basic', 'client_secret_post', 'private_key_jwt', 'none'], {
       description: 'How the client is proven; client_secret_basic when absent.',
