@@ -11,6 +11,12 @@ export type CredentialType = (typeof credentialTypes)[number];
 /** Whether its mandates are bound to a key it proves: never, when it proves one, or always. */
 export const senderConstraints = ['off', 'allowed', 'required'] as const;
 
+/** A party by what its own mandate says of it: the client, the subject, or both. */
+export interface ActorName {
+  readonly client_id?: string | undefined;
+  readonly sub?: string | undefined;
+}
+
 export interface Application {
   readonly id: string;
   readonly zoneId: string;
@@ -23,8 +29,8 @@ export interface Application {
   readonly senderConstraint: string;
   /** Only with credential type `public-key`. */
   readonly publicKeys?: PublicKeySet | undefined;
-  /** Ids of the applications that may act for this one (RFC 8693 §4.4). */
-  readonly mayAct: readonly string[];
+  /** Who may act for this one when it is the subject (RFC 8693 §4.4). */
+  readonly mayAct: readonly ActorName[];
   /** Identifiers of the resources it serves, and whose mandates it may introspect. */
   readonly serves: readonly string[];
   readonly expiresAt?: string | undefined;

@@ -58,6 +58,7 @@ import { type RotateZoneKey, rotateZoneKey } from './zone-keys/rotate.ts';
 import { archiveSubjectIssuer } from './subject-issuers/archive.ts';
 import { type CreateSubjectIssuer, createSubjectIssuer } from './subject-issuers/create.ts';
 import { updateSubjectIssuer } from './subject-issuers/update.ts';
+import { introspectToken } from './tokens/introspect.ts';
 import { archiveZone } from './zones/archive.ts';
 import { type CreateZone, createZone } from './zones/create.ts';
 import { updateZone } from './zones/update.ts';
@@ -94,6 +95,7 @@ export function bindFlows(deps: ApiDeps) {
     approvals: bindApprovals(deps),
     policyTrials: bindPolicyTrials(deps),
     secrets: { reseal: (call: AdminCall, reseal: Reseal) => resealSecrets(deps, call, reseal) },
+    tokens: { introspect: (call: ZoneCall, token: string) => introspectToken(deps, call, token) },
     zoneKeys: {
       page: (call: ZoneCall, query: PageQuery) => readPage(deps, call, { query, rows: (tx) => tx.zoneKeys }),
       rotate: (call: ZoneCall, input: RotateZoneKey) => rotateZoneKey(deps, call, input),

@@ -1,6 +1,7 @@
 // What the control plane asks of the STS. Nothing is stored there: envelopes come back and live in our rows.
 import type { JsonObject } from '#mesh/failure';
 import type { PolicySource } from '../domain/policy.ts';
+import type { TokenState } from '../domain/token-state.ts';
 import type { CallFacts } from './control-store.ts';
 import type { ZoneKeyRow } from './zone-keys.ts';
 
@@ -31,4 +32,6 @@ export interface StsPeer {
     facts: CallFacts,
   ): Promise<readonly PolicyProblem[]>;
   policyStatus(zoneId: string, facts: CallFacts): Promise<EnforcedPolicy>;
+  /** What a token of the zone is worth now; `revocation_stale` rather than a guess. */
+  introspect(zoneId: string, token: string, facts: CallFacts): Promise<TokenState>;
 }

@@ -1,5 +1,5 @@
 // Registers an application. Its secret is made here, shown in this answer alone, and kept as a hash.
-import type { Application, CredentialType } from '../../domain/application.ts';
+import type { ActorName, Application, CredentialType } from '../../domain/application.ts';
 import type { PublicKeySet } from '../../domain/public-keys.ts';
 import { formatClientSecret, secretBytes } from '../../domain/client-secret.ts';
 import type { ApiDeps } from '../../ports/deps.ts';
@@ -15,7 +15,7 @@ export interface CreateApplication {
   readonly consent?: boolean | undefined;
   readonly senderConstraint?: string | undefined;
   readonly publicKeys?: PublicKeySet | undefined;
-  readonly mayAct?: readonly string[] | undefined;
+  readonly mayAct?: readonly ActorName[] | undefined;
   readonly serves?: readonly string[] | undefined;
   readonly expiresAt?: string | undefined;
 }

@@ -19,6 +19,7 @@ import { addRevocationRoutes } from './revocations/routes.ts';
 import type { Router } from './route.ts';
 import { addSubjectIssuerRoutes } from './subject-issuers/routes.ts';
 import { addSecretRoutes } from './secrets/routes.ts';
+import { addTokenRoutes } from './tokens/routes.ts';
 import { addZoneKeyRoutes } from './zone-keys/routes.ts';
 import { addZoneRoutes } from './zones/routes.ts';
 
@@ -45,6 +46,7 @@ export async function addApiRoutes(
   addPolicyTrialRoutes(router, flows.policyTrials);
   addPolicyTemplateRoutes(router);
   addApprovalRoutes(router, flows.approvals);
+  addTokenRoutes(router, flows.tokens);
   addRevocationRoutes(router, flows.revocations);
   addAgentSessionRoutes(router, flows.agentSessions);
   addAuditRoutes(router, flows.audit);

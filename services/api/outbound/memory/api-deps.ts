@@ -92,6 +92,7 @@ function memorySts(store: MemoryControlStore, world: World, asked: Asked): StsPe
           return { ...place, code: 'rego_parse_error', message: 'unexpected token' };
         });
     },
+    introspect: async () => ({ active: false }),
     policyStatus: async () => {
       const active = store.state().tables.policySetVersions.rows.find((row) => row['active'] === true);
       return { versionId: active?.id, digest: active?.['digest'] as string | undefined, loaded: true };

@@ -2,6 +2,8 @@
 import { createClient, type Transport } from '@connectrpc/connect';
 import { StsService } from '#gen/caracal/sts/v1/sts_pb';
 import { canonicalJson } from '#mesh/canonical';
+import { fail } from '#mesh/failure';
+import type { JsonObject } from '#mesh/failure';
 import { outgoing } from '#mesh/rpc';
 import type { CallFacts } from '../../ports/control-store.ts';
 import type { StsPeer } from '../../ports/sts-peer.ts';
@@ -11,6 +13,13 @@ import { asPolicyFailure } from './peer-failure.ts';
 const timeoutMs = 5_000;
 /** A set of 256 policies is compiled as a whole. */
 const validateTimeoutMs = 20_000;
+
+/** Our own STS wrote it; what is no object is its fault and no token's. */
+function readClaims(text: string): JsonObject {
+  const claims: unknown = JSON.parse(text);
+  if (typeof claims !== 'object' || claims === null) throw fail('sts_unavailable', { privateDetail: 'odd claims' });
+  return claims as JsonObject;
+}
 
 export function createStsPeer(transport: Transport): StsPeer {
   const client = createClient(StsService, transport);
@@ -51,6 +60,10 @@ export function createStsPeer(transport: Transport): StsPeer {
         digest: status.policyDigest === '' ? undefined : status.policyDigest,
         loaded: status.loaded,
       };
+    },
+    introspect: async (zoneId, token, facts) => {
+      const told = await call(facts, (options) => client.introspect({ zoneId, token }, options));
+      return told.active ? { ...readClaims(told.claimsJson), active: true } : { active: false };
     },
   };
 }

@@ -37,10 +37,18 @@ const publicKeys = Type.Unsafe<PublicKeySet>({
     },
   },
 });
-const mayAct = Type.Array(form.id, {
-  maxItems: 64,
+const actor = Type.Object(
+  {
+    client_id: Type.Optional(form.id),
+    sub: Type.Optional(form.line(512, 'Subject of the actor: user:<issuer>:<sub>.')),
+  },
+  { minProperties: 1, description: 'The client, the subject, or both must be those of the actor_token.' },
+);
+const mayAct = Type.Array(actor, {
+  // As many as a mandate can name.
+  maxItems: 16,
   uniqueItems: true,
-  description: 'Applications that may act for this one when it is the subject (RFC 8693).',
+  description: 'Who may act for this application when it is the subject (RFC 8693); never taken from a request.',
 });
 const serves = Type.Array(Type.String({ pattern: '^[!-~]{1,256}$' }), {
   maxItems: 64,
@@ -90,7 +98,7 @@ export const Application = Type.Object({
   consent: Type.String(),
   sender_constraint: Type.String(),
   public_keys: Type.Optional(form.document('Public keys, with credential_type public-key.')),
-  may_act: Type.Array(Type.String()),
+  may_act: Type.Array(form.document('client_id, sub or both.')),
   serves: Type.Array(Type.String()),
   expires_at: Type.Optional(form.timestamp),
   version: form.version,
