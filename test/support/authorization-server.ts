@@ -43,6 +43,8 @@ export interface AuthorizationServerOptions {
   readonly host?: string;
   /** Verifies private_key_jwt; without it that way is refused. */
   readonly clientKey?: CryptoKey | KeyObject;
+  /** Served at /keys: what its id tokens are signed with. */
+  readonly keys?: object;
   /** Says `iss` in the authorization response (RFC 9207). */
   readonly sendsIssuer?: boolean;
 }
@@ -91,6 +93,7 @@ class Server {
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? '/', 'http://server.test');
     if (url.pathname === '/authorize') this.#authorize(url, response);
+    else if (url.pathname === '/keys') answer(response, 200, { keys: [this.#options.keys] });
     else if (url.pathname === '/token') await this.#token(request, response);
     else this.#resource(request, response);
   }
