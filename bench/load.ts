@@ -12,6 +12,8 @@ export interface LoadOptions {
   readonly warmUpSeconds: number;
   /** The head of the next request, without `Host` and without the empty line at its end. */
   readonly nextHead: () => string;
+  /** Of every request; the head then says its length. */
+  readonly body?: string | undefined;
 }
 
 export interface LoadResult {
@@ -55,7 +57,7 @@ export async function runLoad(options: LoadOptions): Promise<LoadResult> {
 }
 
 async function runConnection(options: LoadOptions, counting: Counting): Promise<void> {
-  const { host, port, ca } = options;
+  const { host, port, ca, body = '' } = options;
   const socket = connect({ host, port, ca, servername: 'localhost', ALPNProtocols: ['http/1.1'] });
   await new Promise<void>((resolve, reject) => {
     socket.once('secureConnect', resolve);
@@ -68,7 +70,7 @@ async function runConnection(options: LoadOptions, counting: Counting): Promise<
     for (;;) {
       const sentMs = performance.now();
       if (sentMs >= counting.until && counted > 0) return;
-      socket.write(`${options.nextHead()}Host: localhost\r\n\r\n`);
+      socket.write(`${options.nextHead()}Host: localhost\r\n\r\n${body}`);
       const status = await answers.next();
       const doneMs = performance.now();
       if (sentMs < counting.from || (doneMs > counting.until && counted > 0)) continue;

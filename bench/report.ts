@@ -5,6 +5,7 @@ import { othersName } from './cpu.ts';
 import type { Ingestion } from './ingestion.ts';
 import type { LoadResult } from './load.ts';
 import type { CostlyPlace } from './profile.ts';
+import type { ExchangeBenchReport } from './token-exchange.ts';
 
 export interface Measure {
   readonly name: string;
@@ -35,7 +36,19 @@ export function writeReport(folder: string, report: BenchReport): string {
   mkdirSync(folder, { recursive: true });
   const file = join(folder, 'governed-call.json');
   writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
-  writeFileSync(join(folder, 'governed-call.md'), markdown(report));
+  const taken = { title: 'A governed call', command: 'npm run bench', lines: conclusions(report) };
+  writeFileSync(join(folder, 'governed-call.md'), markdown(report, taken));
+  return file;
+}
+
+/** Writes `token-exchange.json` and `.md`. */
+export function writeExchangeReport(folder: string, report: ExchangeBenchReport): string {
+  mkdirSync(folder, { recursive: true });
+  const file = join(folder, 'token-exchange.json');
+  writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
+  const command = 'npm run bench -- token-exchange';
+  const taken = { title: 'A token exchange', command, lines: exchangeConclusions(report) };
+  writeFileSync(join(folder, 'token-exchange.md'), markdown(report, taken));
   return file;
 }
 
@@ -78,10 +91,20 @@ const heads = [
 ];
 
 /** The same rows for a terminal. */
-export function plainTable(report: BenchReport): string {
+export function plainTable(report: Pick<BenchReport, 'measures'>): string {
   const rows = [heads, ...report.measures.map(measureRow)];
   const widths = heads.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ')).join('\n');
+}
+
+export function exchangeConclusions({ ratios, profiles }: Pick<BenchReport, 'ratios' | 'profiles'>): string[] {
+  return [
+    ...Object.entries(ratios).map(([name, value]) => `${name}: ${two(value)}`),
+    ...Object.entries(profiles).flatMap(([part, places]) => [
+      `largest costs of ${part}:`,
+      ...places.map(({ place, share }) => `  ${one(share * 100)} %  ${place}`),
+    ]),
+  ];
 }
 
 export function conclusions({ ratios, addedLatencyMs, ingestion, profiles }: BenchReport): string[] {
@@ -96,18 +119,26 @@ export function conclusions({ ratios, addedLatencyMs, ingestion, profiles }: Ben
   ];
 }
 
-function markdown(report: BenchReport): string {
+interface Taken {
+  readonly title: string;
+  readonly command: string;
+  readonly lines: readonly string[];
+}
+
+type Measured = Pick<BenchReport, 'takenAt' | 'machine' | 'rounds' | 'secondsEach' | 'measures'>;
+
+function markdown(report: Measured, { title, command, lines }: Taken): string {
   const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
   return [
-    '# A governed call',
+    `# ${title}`,
     '',
-    `Taken ${report.takenAt} on ${report.machine.cores} cores (${report.machine.model}), Node ${report.machine.node}, with load generator, upstream, Postgres, Redis and OPA on the same machine; ${report.rounds} rounds of ${report.secondsEach} s, medians. \`others\` is what else the machine did: where it is not near zero, rates and latencies say little and the CPU time of a call says more. Reproduce: \`npm run bench\`.`,
+    `Taken ${report.takenAt} on ${report.machine.cores} cores (${report.machine.model}), Node ${report.machine.node}, with load generator, upstream, Postgres, Redis and OPA on the same machine; ${report.rounds} rounds of ${report.secondsEach} s, medians. \`others\` is what else the machine did: where it is not near zero, rates and latencies say little and the CPU time of a call says more. Reproduce: \`${command}\`.`,
     '',
     row(heads),
     row(heads.map(() => '---')),
     ...report.measures.map((measure) => row(measureRow(measure))),
     '',
-    ...conclusions(report).map((line) => (line.startsWith('  ') ? `  - ${line.trim()}` : `- ${line}`)),
+    ...lines.map((line) => (line.startsWith('  ') ? `  - ${line.trim()}` : `- ${line}`)),
     '',
   ].join('\n');
 }

@@ -18,7 +18,7 @@ export interface BenchOptions {
   readonly gatewayPort: number;
   /** Processes whose CPU time is told, by name; `gateway`, `sts` and `audit` are profiled. */
   readonly pids: Readonly<Record<string, number>>;
-  readonly governed: GovernedPlace;
+  readonly governed: Pick<GovernedPlace, 'mount' | 'mandate'>;
   /** With `ca.pem`, `gateway.pem` and `gateway-key.pem`. */
   readonly tlsFolder: string;
   /** Where the resource's upstream is expected; the bench starts it. */

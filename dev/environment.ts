@@ -65,6 +65,7 @@ const passedOn = [
   'AUDIT_STREAM_URL',
   'UPSTREAM_HOST_ALLOWLIST',
   'CARACAL_PRIVATE_EGRESS_HOSTS',
+  'STS_MINT_RATE_LIMIT_PER_MIN',
 ];
 const passedOnPrefixes = ['OTEL_', 'AUDIT_EXPORT_', 'AWS_'];
 
