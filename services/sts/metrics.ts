@@ -17,6 +17,8 @@ export interface StsMetrics {
   readonly policyAnswers: CounterMetric<'by'>;
   /** Questions to each OPA server by position in OPA_URL, and what became of them. */
   readonly opaQuestions: CounterMetric<'server' | 'outcome'>;
+  /** Decisions looked at with the watched version: same, differs, failed or skipped. */
+  readonly shadowDecisions: CounterMetric<'outcome'>;
   readonly cacheLookups: CounterMetric<'kind' | 'outcome'>;
   readonly unopenableKeys: CounterMetric;
   readonly authorizeStreams: GaugeMetric;
@@ -65,6 +67,11 @@ export function createStsMetrics(metrics: Metrics): StsMetrics {
       name: 'opa_questions_total',
       help: 'Questions to each OPA, by its position in OPA_URL, and what became of them.',
       labels: ['server', 'outcome'],
+    }),
+    shadowDecisions: metrics.counter({
+      name: 'shadow_decisions_total',
+      help: 'Decisions looked at with the version a zone watches: same, differs, failed, or skipped for want of time.',
+      labels: ['outcome'],
     }),
     cacheLookups: metrics.counter({
       name: 'cache_lookups_total',

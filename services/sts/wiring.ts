@@ -24,6 +24,7 @@ import { mintSession } from './flows/mint-session.ts';
 import { watchHold } from './flows/watch-hold.ts';
 import { resealSecrets } from './flows/reseal-secrets.ts';
 import { watchPoints } from './flows/watch-points.ts';
+import { createShadowWatch } from './flows/watch-shadow.ts';
 import { addEndpoints } from './inbound/http/endpoints.ts';
 import { addStsService } from './inbound/rpc/sts-service.ts';
 import type { StsServiceDeps } from './inbound/rpc/sts-service.ts';
@@ -135,6 +136,11 @@ function bindPorts({ config, foundation, own }: Base, parts: Parts) {
     mandateSigner: createMandateSigner(),
     policyEngine: parts.policy.engine,
     policyTrials: parts.policy.trials,
+    shadow: createShadowWatch({
+      ...{ directory: knowledge.directory, policyEngine: parts.policy.engine, clock },
+      record: (draft) => trail.emitLater(draft),
+      onOutcome: (outcome) => own.shadowDecisions.inc({ outcome }),
+    }),
     egress: parts.out.egress,
     subjects: knowledge.subjects,
     idTokens: openIdTokens({ egress: parts.out.egress, clock }),

@@ -10,6 +10,7 @@ import type { Decision } from '../domain/decision.ts';
 import type { PolicySetVersion } from '../domain/policy-set.ts';
 import type { Directory } from '../ports/directory.ts';
 import type { PolicyEngine } from '../ports/policy-engine.ts';
+import type { ShadowWatch } from '../ports/shadow-watch.ts';
 
 export interface PolicyOutcome {
   readonly decision: Decision;
@@ -23,25 +24,58 @@ export interface PolicyOutcome {
 export interface DecideDeps {
   readonly directory: Pick<Directory, 'activePolicySet'>;
   readonly policyEngine: Pick<PolicyEngine, 'evaluate'>;
+  /** Absent where nothing is watched. */
+  readonly shadow?: ShadowWatch | undefined;
+}
+
+type Decided = Pick<PolicyOutcome, 'decision' | 'remembered'>;
+
+async function decideBy(
+  deps: DecideDeps,
+  version: PolicySetVersion | undefined,
+  input: Pick<PolicyOutcome, 'inputJson' | 'inputDigest'>,
+): Promise<Decided> {
+  if (!version) {
+    const diagnostics = [{ reason: 'no_active_policy_set' }];
+    return { decision: denial('no_active_policy_set', diagnostics), remembered: false };
+  }
+  const evaluation = await deps.policyEngine.evaluate({ version, ...input });
+  if (evaluation.kind === 'failed') return { decision: denial(evaluation.status), remembered: false };
+  const names = version.policies.map(({ name }) => name);
+  return { decision: combine(names, evaluation.results), remembered: evaluation.remembered };
+}
+
+/** The request behind a question, for evidence; policy never sees it. */
+interface AskedBy {
+  readonly requestId: string;
+  readonly traceId: string | undefined;
 }
 
 /** Decides one question. Throws `store_unavailable` when the active set cannot be known. */
-export async function decideByPolicy(deps: DecideDeps, question: DecisionQuestion): Promise<PolicyOutcome> {
+export async function decideByPolicy(
+  deps: DecideDeps,
+  question: DecisionQuestion,
+  asked: AskedBy | undefined,
+): Promise<PolicyOutcome> {
   const inputJson = canonicalJson(decisionInput(question));
   const inputDigest = sha256Hex(inputJson);
   const version = await deps.directory.activePolicySet(question.zone.id);
-  if (!version) {
-    const diagnostics = [{ reason: 'no_active_policy_set' }];
-    const decision = denial('no_active_policy_set', diagnostics);
-    return { decision, version, inputJson, inputDigest, remembered: false };
-  }
-  const evaluation = await deps.policyEngine.evaluate({ version, inputJson, inputDigest });
-  if (evaluation.kind === 'failed') {
-    return { decision: denial(evaluation.status), version, inputJson, inputDigest, remembered: false };
-  }
-  const names = version.policies.map(({ name }) => name);
-  const decision = combine(names, evaluation.results);
-  return { decision, version, inputJson, inputDigest, remembered: evaluation.remembered };
+  const { decision, remembered } = await decideBy(deps, version, { inputJson, inputDigest });
+  deps.shadow?.note({
+    zoneId: question.zone.id,
+    applicationId: question.application.id,
+    resource: question.resource.identifier,
+    scopes: question.requestedScopes,
+    requestId: asked?.requestId ?? '',
+    traceId: asked?.traceId,
+    decision,
+    versionId: version?.versionId,
+    policySetId: version?.policySetId,
+    digest: version?.digest,
+    inputJson,
+    inputDigest,
+  });
+  return { decision, version, inputJson, inputDigest, remembered };
 }
 
 /** What a policy said may be shown to the caller, because its author wrote it for that; bounded. */

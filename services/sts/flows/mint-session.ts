@@ -13,6 +13,7 @@ import { bindingAnchors } from './authority-above.ts';
 import { decideByPolicy, refusalOf } from './decide-by-policy.ts';
 import type { DecideDeps } from './decide-by-policy.ts';
 import { decisionEvent } from './evidence.ts';
+import type { Asked } from './evidence.ts';
 import { overallFailure } from './exchange-token/decide.ts';
 import type { Decided } from './exchange-token/decide.ts';
 import { requireSigningKey, signNow } from './exchange-token/mint.ts';
@@ -75,21 +76,29 @@ async function narrowed(
   return wanted;
 }
 
-async function decideOne(deps: SessionMintDeps, known: KnownSession, wanted: Wanted): Promise<Decided> {
+async function decideOne(
+  deps: SessionMintDeps,
+  known: KnownSession,
+  wanted: Wanted & { readonly asked: Asked },
+): Promise<Decided> {
   const { resource, scopes, lifecycle, failure } = wanted;
   const { identifier } = resource;
   if (failure) return { identifier, scopes, lifecycle, failure, policy: undefined };
-  const policy = await decideByPolicy(deps, {
-    zone: known.zone,
-    application: known.application,
-    resource,
-    action: { id: lifecycle ? 'SessionLifecycle' : 'SessionMandate' },
-    requestedScopes: scopes,
-    session: known.session,
-    path: known.bound.path,
-    subject: known.caller.claims,
-    nowMs: known.nowMs,
-  });
+  const policy = await decideByPolicy(
+    deps,
+    {
+      zone: known.zone,
+      application: known.application,
+      resource,
+      action: { id: lifecycle ? 'SessionLifecycle' : 'SessionMandate' },
+      requestedScopes: scopes,
+      session: known.session,
+      path: known.bound.path,
+      subject: known.caller.claims,
+      nowMs: known.nowMs,
+    },
+    wanted.asked,
+  );
   return { identifier, scopes, lifecycle, policy, failure: refusalOf(policy) };
 }
 
@@ -178,7 +187,9 @@ async function run(
 ): Promise<{ minted?: Minted; decided: readonly Decided[] }> {
   const wanted = await narrowed(deps, request, known);
   if (wanted.length === 0) throw fail('invalid_scope', { privateDetail: 'nothing_to_grant' });
-  const decided = await Promise.all(wanted.map(async (one) => decideOne(deps, known, one)));
+  const decided = await Promise.all(
+    wanted.map(async (one) => decideOne(deps, known, { ...one, asked: request.asked })),
+  );
   const granted = decided.filter(({ failure }) => !failure);
   if (granted.length === 0) return { decided };
   return { decided, minted: await sign(deps, request, { known, granted }) };

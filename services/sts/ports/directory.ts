@@ -15,4 +15,6 @@ export interface Directory {
   provider(zoneId: string, providerId: string): Promise<Provider | undefined>;
   /** The version the zone enforces; undefined when it has none. */
   activePolicySet(zoneId: string): Promise<PolicySetVersion | undefined>;
+  /** The version the zone watches and never enforces; undefined when it has none. */
+  shadowPolicySet(zoneId: string): Promise<PolicySetVersion | undefined>;
 }

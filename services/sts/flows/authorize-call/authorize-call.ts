@@ -98,18 +98,22 @@ async function decideCall(deps: AuthorizeDeps, question: CallQuestion, progress:
   progress.call = call;
   const scopes = matchScopes(call, question);
   progress.scopes = scopes;
-  const policy = await decideByPolicy(deps, {
-    zone: call.zone,
-    application: call.application,
-    resource: { ...call.resource, type: 'Resource' },
-    action: { id: 'GatewayCall', method: question.method, path: question.path },
-    requestedScopes: scopes,
-    session: call.bound.session,
-    path: call.bound.path,
-    subject: mandate.claims,
-    userClaims: call.userClaims,
-    nowMs: call.nowMs,
-  });
+  const policy = await decideByPolicy(
+    deps,
+    {
+      zone: call.zone,
+      application: call.application,
+      resource: { ...call.resource, type: 'Resource' },
+      action: { id: 'GatewayCall', method: question.method, path: question.path },
+      requestedScopes: scopes,
+      session: call.bound.session,
+      path: call.bound.path,
+      subject: mandate.claims,
+      userClaims: call.userClaims,
+      nowMs: call.nowMs,
+    },
+    question.asked,
+  );
   progress.policy = policy;
   const approval = await settleCallHold(deps, question, { call, policy, scopes });
   progress.approval = approval;

@@ -4,6 +4,7 @@ import type { Failure } from '#mesh/failure';
 import { lifecycleScope } from '../../domain/audience.ts';
 import { lifecycleResource, userResource } from '../../domain/decision-input.ts';
 import type { DecidedResource, SubjectFacts } from '../../domain/decision-input.ts';
+import type { Asked } from '../evidence.ts';
 import { decideByPolicy, refusalOf } from '../decide-by-policy.ts';
 import type { DecideDeps, PolicyOutcome } from '../decide-by-policy.ts';
 import type { AuthenticatedClient } from './authenticate-client.ts';
@@ -23,6 +24,7 @@ export interface Decided {
 }
 
 export interface DecideAt {
+  readonly asked: Asked;
   readonly client: AuthenticatedClient;
   readonly subject: Subject;
   readonly nowMs: number;
@@ -48,19 +50,23 @@ async function ask(
     readonly endsAtMs?: number | undefined;
   },
 ): Promise<Decided> {
-  const policy = await decideByPolicy(deps, {
-    zone: at.client.zone,
-    application: at.client.application,
-    resource: about.resource,
-    action: { id: about.action },
-    requestedScopes: about.scopes,
-    session: at.subject.bound.session,
-    path: at.subject.bound.path,
-    subject: subjectOf(at),
-    userClaims: at.subject.userClaims,
-    actor: at.subject.acting?.actor?.claims,
-    nowMs: at.nowMs,
-  });
+  const policy = await decideByPolicy(
+    deps,
+    {
+      zone: at.client.zone,
+      application: at.client.application,
+      resource: about.resource,
+      action: { id: about.action },
+      requestedScopes: about.scopes,
+      session: at.subject.bound.session,
+      path: at.subject.bound.path,
+      subject: subjectOf(at),
+      userClaims: at.subject.userClaims,
+      actor: at.subject.acting?.actor?.claims,
+      nowMs: at.nowMs,
+    },
+    at.asked,
+  );
   return {
     identifier: about.resource.identifier,
     scopes: about.scopes,

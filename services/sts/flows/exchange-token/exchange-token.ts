@@ -191,7 +191,7 @@ async function exchange(
   checkLifetime(request, at);
   const resolved = await resolveResources(deps, request, { subject, nowMs });
   if (subject.user) await spendIdToken(deps, subject.user);
-  const decided = await decide(deps, resolved, { client, subject, nowMs });
+  const decided = await decide(deps, resolved, { asked: request.asked, client, subject, nowMs });
   const { approval, refused, ...settled } = await settleHolds(deps, request, { client, subject, decided });
   const granted = settled.decided.filter(({ failure }) => !failure);
   const minted = granted.length > 0 ? await mint(deps, request, { ...at, granted, approval }) : undefined;

@@ -109,7 +109,7 @@ function createCaches(options: CachedDirectoryOptions) {
     resources: make('resources', fresh.resources, async (key) => reader.resource(...split(key))),
     providers: make('providers', fresh.resources, async (key) => reader.provider(...split(key))),
     connections: make('connections', fresh.resources, async (key) => reader.connection(...splitConnection(key))),
-    policies: make('policies', fresh.policy, async (zoneId) => ({ version: await reader.activePolicySet(zoneId) })),
+    policies: make('policies', fresh.policy, async (zoneId) => reader.policySets(zoneId)),
     sessions: make('sessions', fresh.delegations, async (key) => reader.session(...split(key))),
     edges: make('edges', fresh.delegations, async (key) => reader.edge(...split(key))),
     epochs: make('zones', fresh.delegations, async (zoneId) => ({ epoch: await reader.epoch(zoneId) })),
@@ -122,7 +122,8 @@ function createDirectory(caches: Caches): Directory {
     application: async (zoneId, id) => caches.applications.get(keyOf(zoneId, id)),
     resource: async (zoneId, identifier) => caches.resources.get(keyOf(zoneId, identifier)),
     provider: async (zoneId, id) => caches.providers.get(keyOf(zoneId, id)),
-    activePolicySet: async (zoneId) => (await caches.policies.get(zoneId))?.version,
+    activePolicySet: async (zoneId) => (await caches.policies.get(zoneId))?.active,
+    shadowPolicySet: async (zoneId) => (await caches.policies.get(zoneId))?.shadow,
   };
 }
 

@@ -47,6 +47,7 @@ export function createDirectoryMemory(world: MemoryWorld): Directory {
       live(zoneId) ? ofZone(world.resources.get(identifier), zoneId) : undefined,
     provider: async (zoneId, id) => ofZone(world.providers.get(id), zoneId),
     activePolicySet: async (zoneId) => world.policySets.get(zoneId),
+    shadowPolicySet: async () => undefined,
   };
 }
 

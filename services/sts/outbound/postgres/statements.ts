@@ -102,7 +102,8 @@ export async function selectProviderSecrets(tx: ZoneTransaction, providerId: str
   );
 }
 
-export interface ActivePolicySetRow {
+export interface PolicySetRow {
+  is_active: boolean;
   policy_set_id: string;
   policy_set_version_id: string;
   digest: string;
@@ -111,10 +112,14 @@ export interface ActivePolicySetRow {
   policies: { policy_version_id: string; name: string; content: string }[] | null;
 }
 
-export async function selectActivePolicySet(tx: ZoneTransaction): Promise<ActivePolicySetRow | undefined> {
-  return tx.one<ActivePolicySetRow>(
-    `SELECT policy_set_id, policy_set_version_id, digest, params, policies
-       FROM api_pub.active_policy_sets WHERE zone_id = $1`,
+/** What the zone enforces, and what it watches. */
+export async function selectPolicySets(tx: ZoneTransaction): Promise<PolicySetRow[]> {
+  return tx.query<PolicySetRow>(
+    `SELECT true AS is_active, policy_set_id, policy_set_version_id, digest, params, policies
+       FROM api_pub.active_policy_sets WHERE zone_id = $1
+     UNION ALL
+     SELECT false, policy_set_id, policy_set_version_id, digest, params, policies
+       FROM api_pub.shadow_policy_sets WHERE zone_id = $1`,
     [tx.zoneId],
   );
 }

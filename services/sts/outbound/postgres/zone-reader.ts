@@ -55,10 +55,16 @@ export interface ZoneReader {
   provider(zoneId: string, id: string): Promise<Provider | undefined>;
   /** Live, sealed. */
   connection(zoneId: string, providerId: string, subject: string): Promise<Connection | undefined>;
-  activePolicySet(zoneId: string): Promise<PolicySetVersion | undefined>;
+  policySets(zoneId: string): Promise<PolicySets>;
   session(zoneId: string, id: string): Promise<AtEpoch<AgentSession> | undefined>;
   edge(zoneId: string, id: string): Promise<AtEpoch<PathEdge> | undefined>;
   epoch(zoneId: string): Promise<number>;
+}
+
+/** What a zone enforces, and what it watches. */
+export interface PolicySets {
+  readonly active: PolicySetVersion | undefined;
+  readonly shadow: PolicySetVersion | undefined;
 }
 
 function toZone(row: sql.ZoneRow): Zone {
@@ -127,7 +133,7 @@ function toResource(row: sql.ResourceRow): Resource {
   };
 }
 
-function toPolicySet(zoneId: string, row: sql.ActivePolicySetRow): PolicySetVersion {
+function toPolicySet(zoneId: string, row: sql.PolicySetRow): PolicySetVersion {
   return {
     zoneId,
     policySetId: row.policy_set_id,
@@ -232,11 +238,14 @@ export function createZoneReader(database: ZoneShares): ZoneReader {
         const row = await selectConnection(tx, { providerId, subject });
         return row && toConnection(row);
       }),
-    activePolicySet: async (zoneId) =>
-      inZone(database, zoneId, async (tx) => {
-        const row = await sql.selectActivePolicySet(tx);
+    async policySets(zoneId) {
+      const rows = (await inZone(database, zoneId, async (tx) => sql.selectPolicySets(tx))) ?? [];
+      const versionOf = (isActive: boolean): PolicySetVersion | undefined => {
+        const row = rows.find((each) => each.is_active === isActive);
         return row && toPolicySet(zoneId, row);
-      }),
+      };
+      return { active: versionOf(true), shadow: versionOf(false) };
+    },
     session: async (zoneId, id) =>
       inZone(database, zoneId, async (tx) =>
         point({ id, select: async () => sql.selectAgentSession(tx, id), to: toSession }),
