@@ -333,6 +333,8 @@ describe('own paths', () => {
       resource: `https://gateway.test/r/${bed.zoneSlug}/res`,
       authorization_servers: [bed.sts.issuer],
       bearer_methods_supported: ['header'],
+      dpop_signing_alg_values_supported: ['ES256', 'ES384', 'EdDSA', 'PS256', 'RS256'],
+      tls_client_certificate_bound_access_tokens: true,
       scopes_supported: ['read'],
       resource_name: 'res',
     });

@@ -264,7 +264,7 @@ describe('the form', () => {
       400,
       'invalid_request',
     );
-    expectRefusal(await sts.post('/oauth/2/token', form(whole()), { dpop: 'x' }), 400, 'invalid_request');
+    expectRefusal(await sts.post('/oauth/2/token', form(whole()), { dpop: 'x' }), 400, 'invalid_dpop_proof');
   });
 
   it('never answers hostile forms with a server error', async () => {

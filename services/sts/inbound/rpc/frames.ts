@@ -22,6 +22,9 @@ const maxChallenge = 128;
 /** Diagnostics in a verdict are for a response header's worth of reading, not for a policy's whole output. */
 const maxDiagnosticsBytes = 8192;
 
+/** SHA-256 in base64url (RFC 7638 §3, RFC 8705 §3.1), or nothing. */
+const thumbprint = /^(?:[A-Za-z0-9_-]{43})?$/;
+
 export function frame(value: Frame): AuthorizeResponse {
   return create(AuthorizeResponseSchema, { frame: value });
 }
@@ -35,6 +38,8 @@ export function questionProblem(question: Question): string | undefined {
     [/^[A-Z][A-Z0-9-]{0,31}$/.test(question.method), 'method'],
     [question.path.startsWith('/') && question.path.length <= maxPath && question.path.isWellFormed(), 'path'],
     [question.requestId === '' || isTextId(question.requestId), 'request_id'],
+    [thumbprint.test(question.provenJkt), 'proven_jkt'],
+    [thumbprint.test(question.provenX5tS256), 'proven_x5t_s256'],
     [/^([0-9a-f]{64})?$/.test(question.argumentsDigest), 'arguments_digest'],
     [(question.challengeId === '') === (question.challengeSecret === ''), 'challenge_secret'],
     [question.challengeId.length <= maxChallenge, 'challenge_id'],
