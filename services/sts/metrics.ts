@@ -21,6 +21,8 @@ export interface StsMetrics {
   readonly shadowDecisions: CounterMetric<'outcome'>;
   readonly cacheLookups: CounterMetric<'kind' | 'outcome'>;
   readonly unopenableKeys: CounterMetric;
+  /** Sealed values that ZONE_KEK does not open, while ZONE_KEK_PREVIOUS is set. */
+  readonly underPreviousKey: GaugeMetric;
   readonly authorizeStreams: GaugeMetric;
   /** Requests to providers' token endpoints, by outcome. */
   readonly tokenRequests: CounterMetric<'outcome'>;
@@ -79,6 +81,10 @@ export function createStsMetrics(metrics: Metrics): StsMetrics {
       labels: ['kind', 'outcome'],
     }),
     unopenableKeys: metrics.counter({ name: 'unopenable_keys_total', help: 'Zone keys whose envelope did not open.' }),
+    underPreviousKey: metrics.gauge({
+      name: 'envelopes_under_previous_key',
+      help: 'Values that a re-seal has still to reach, counted each minute by the replica that leads.',
+    }),
     authorizeStreams: metrics.gauge({ name: 'authorize_streams', help: 'Open authorization streams.' }),
     ...providerMetrics(metrics),
   };

@@ -43,7 +43,6 @@ import { createStsHealth } from './outbound/health/sts-health.ts';
 import { openPolicyEngine } from './outbound/opa/open-policy-engine.ts';
 import type { OpenPolicyEngine } from './outbound/opa/open-policy-engine.ts';
 import { openProviderCredentials } from './outbound/providers/open-provider-credentials.ts';
-import { sweepHolds } from './outbound/postgres/hold-sweep.ts';
 import { openHolds } from './outbound/postgres/open-holds.ts';
 import { createPointLeadership } from './outbound/postgres/point-leadership-postgres.ts';
 import { openRevocationDatabase } from './outbound/postgres/revocation-database.ts';
@@ -290,10 +289,9 @@ export async function wire(config: StsConfig): Promise<Wired> {
       for (const handling of invalidationHandling(knowledge.drops)) knowledge.follow(handling);
       await knowledge.revocations.start();
       void watch(base, stop.signal);
-      void sweepHolds(foundation, stop.signal);
       const { currentKeyId } = parts.vault;
       const isKekRotating = config.keys.zoneKekPrevious !== undefined;
-      void startHousekeeping({ ...foundation, ...ports, currentKeyId, isKekRotating }, stop.signal);
+      void startHousekeeping({ ...foundation, ...ports, own: base.own, currentKeyId, isKekRotating }, stop.signal);
     },
     [Symbol.asyncDispose]: async () => opened.disposeAsync(),
   };

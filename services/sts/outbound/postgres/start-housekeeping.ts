@@ -1,7 +1,8 @@
 // Housekeeping tied to its stores: the chores, and the count of envelopes that a rotation of ZONE_KEK has still to reach.
 import type { Database } from '#mesh/postgres';
-import type { Logger, Metrics } from '#mesh/telemetry';
+import type { Logger } from '#mesh/telemetry';
 import type { Clock } from '#mesh/time';
+import type { StsMetrics } from '../../metrics.ts';
 import { keepHouse } from '../../flows/keep-house.ts';
 import type { SealedValues } from '../../ports/sealed-values.ts';
 import { createHousekeeping } from './housekeeping-postgres.ts';
@@ -10,7 +11,7 @@ export interface HousekeepingOptions {
   readonly database: Pick<Database, 'tryLead'>;
   readonly clock: Pick<Clock, 'sleep'>;
   readonly logger: Pick<Logger, 'warn'>;
-  readonly metrics: Metrics;
+  readonly own: Pick<StsMetrics, 'underPreviousKey'>;
   readonly sealedValues: SealedValues;
   readonly currentKeyId: string;
   /** Whether ZONE_KEK_PREVIOUS is set; without it there is nothing to count. */
@@ -31,19 +32,13 @@ async function countOthers({ sealedValues, currentKeyId }: HousekeepingOptions):
 
 /** Runs until stopped. */
 export async function startHousekeeping(options: HousekeepingOptions, stop: AbortSignal): Promise<void> {
-  const { database, clock, logger, metrics, isKekRotating } = options;
-  let others = 0;
-  metrics.gauge({
-    name: 'envelopes_under_previous_key',
-    help: 'Sealed values that ZONE_KEK does not open, counted each minute by the replica that leads while ZONE_KEK_PREVIOUS is set.',
-    read: () => others,
-  });
+  const { database, clock, logger, own, isKekRotating } = options;
   await keepHouse(
     {
       housekeeping: createHousekeeping(database),
       clock,
       takeStock: async () => {
-        if (isKekRotating) others = await countOthers(options);
+        if (isKekRotating) own.underPreviousKey.set(await countOthers(options));
       },
       onTrouble: (error) => logger.warn({ error }, 'housekeeping was interrupted'),
     },
