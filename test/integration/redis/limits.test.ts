@@ -120,6 +120,12 @@ describe('memory', () => {
     expect(await fresh.spend({ ...perCall, id, ttlMs, issuedAtMs })).toBe('replayed');
     expect(await fresh.spend({ ...perCall, id: newId(), ttlMs, issuedAtMs })).toBe('replayed');
     expect(await fresh.spend({ ...perCall, id: newId(), ttlMs, issuedAtMs: clock.now() + 1 })).toBe('first');
+    for (const kind of ['client_assertion', 'id_token'] as const) {
+      await expect(fresh.spend({ ...perCall, kind, id: newId(), ttlMs, issuedAtMs })).rejects.toMatchObject({
+        reason: 'replay_store_unavailable',
+        retryAfterMs: expect.any(Number),
+      });
+    }
   });
 
   it('that was flushed a moment ago is met by the spend itself', async () => {
