@@ -1,5 +1,5 @@
-// The leader's clearing up: keys, session records and anchors whose time is over, a batch at a time, so that no table grows
-// with the installation's age and no private part outlives its use.
+// The leader's clearing up: keys, session records, approvals and anchors whose time is over, a batch at a time, so that no
+// table grows with the installation's age and no private part outlives its use.
 import type { Clock } from '#mesh/time';
 import type { Housekeeping, HousekeepingLead } from '../ports/housekeeping.ts';
 
@@ -25,6 +25,7 @@ export async function tidyUp(house: Housekeeping, stop: AbortSignal): Promise<vo
   const chores = [
     async () => house.settleEndedKeys(batch),
     async () => house.purgeSessionRecords(batch),
+    async () => house.sweepApprovals(batch),
     async () => house.pruneRevocations(batch),
   ];
   for (const chore of chores) {

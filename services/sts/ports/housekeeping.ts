@@ -5,6 +5,8 @@ export interface Housekeeping extends AsyncDisposable {
   settleEndedKeys(limit: number): Promise<number>;
   /** Deletes session records that nothing alive can name. How many. */
   purgeSessionRecords(limit: number): Promise<number>;
+  /** Ends holds whose time is over, with their evidence, and deletes those that ended a day ago. How many. */
+  sweepApprovals(limit: number): Promise<number>;
   /** Deletes anchors that were published and can refuse nothing any more. How many. */
   pruneRevocations(limit: number): Promise<number>;
 }

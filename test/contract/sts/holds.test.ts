@@ -8,7 +8,6 @@ import { silentLogger } from '#mesh/telemetry';
 import { ManualClock } from '#mesh/time';
 import { createHoldsMemory } from '../../../services/sts/outbound/memory/holds-memory.ts';
 import type { DecisionOutcome } from '../../../services/sts/outbound/memory/holds-memory.ts';
-import { sweepOnce } from '../../../services/sts/outbound/postgres/hold-sweep.ts';
 import { createHoldsPostgres } from '../../../services/sts/outbound/postgres/holds-postgres.ts';
 import { shareByZone } from '../../../services/sts/outbound/postgres/zone-shares.ts';
 import { disposableDatabase } from '../../support/database.ts';
@@ -83,7 +82,10 @@ async function postgresWorld(): Promise<HoldsWorld> {
         [id],
       );
     },
-    sweep: async () => sweepOnce(sts),
+    sweep: async () => {
+      const [row] = await sts.query<{ dealt: number }>('SELECT sts.sweep_approvals(100) AS dealt');
+      return row?.dealt ?? 0;
+    },
     events: async (id) => {
       const { rows } = await administrator.query<{ type: string }>(
         `SELECT payload ->> 'eventType' AS type FROM sts.outbox

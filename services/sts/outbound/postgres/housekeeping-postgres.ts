@@ -12,6 +12,7 @@ function houseOf(lead: Leadership): Housekeeping {
   return {
     settleEndedKeys: chore('settle_ended_keys'),
     purgeSessionRecords: chore('purge_session_records'),
+    sweepApprovals: chore('sweep_approvals'),
     pruneRevocations: chore('prune_revocations'),
     [Symbol.asyncDispose]: async () => lead[Symbol.asyncDispose](),
   };
