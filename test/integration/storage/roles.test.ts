@@ -49,6 +49,8 @@ const published: Readonly<Record<string, readonly string[]>> = {
   'sts_pub.zone_keys': ['caracal_api'],
   'sts_pub.installation': ['caracal_api', 'caracal_audit'],
   'sts_pub.approvals': ['caracal_api'],
+  'sts_pub.connections': ['caracal_api'],
+  'sts_pub.revoke_connection': ['caracal_api'],
   'sts_pub.decide_approval': ['caracal_api'],
   'sts_pub.stream_heads': ['caracal_gateway', 'caracal_sts'],
   'coordinator_pub.agent_sessions': ['caracal_sts'],
@@ -200,7 +202,9 @@ describe.each(testPostgresServers())('on Postgres $name', (server) => {
     const grants = await all<Grant>(grantsQuery, [schemas]);
     const privileges = grants.filter(({ grantee }) => grantee.endsWith('_loader')).map(({ privilege }) => privilege);
     // On single columns where the rest of a row is none of the loader's business.
-    expect(new Set(privileges.map((privilege) => privilege.replace(/ .*/, '')))).toEqual(new Set(['SELECT', 'EXECUTE']));
+    expect(new Set(privileges.map((privilege) => privilege.replace(/ .*/, '')))).toEqual(
+      new Set(['SELECT', 'EXECUTE']),
+    );
   });
 
   test('nobody may change or delete an event, a revocation or a policy version', async () => {

@@ -140,6 +140,22 @@ async function fillAsSts(urls: Readonly<Record<ServiceName, string>>, rows: Zone
       JSON.stringify([{ kind: 'jti', anchor: newId() }]),
       'made for a test',
     ],
+    [
+      'INSERT INTO sts.provider_connections (id, zone_id, provider_id, access_envelope) VALUES ($1, $2, $3, $4)',
+      newId(),
+      rows.zone,
+      rows.provider,
+      Buffer.from('sealed'),
+    ],
+    [
+      `INSERT INTO sts.connection_attempts (id, zone_id, state_digest, provider_id, redirect_uri, actor_id, verifier_envelope, expires_at)
+      VALUES ($1, $2, $3, $4, 'https://admin.test/', 'admin', $5, clock_timestamp() + interval '10 minutes')`,
+      newId(),
+      rows.zone,
+      randomBytes(32).toString('hex'),
+      rows.provider,
+      Buffer.from('sealed'),
+    ],
     ['SELECT sts.raise_approval($1, $2, $3, $4, $5)', rows.zone, newId(), hold(rows), Buffer.alloc(32), newId()],
   );
 }

@@ -15,9 +15,18 @@ const readable = {
       ...(['policies', 'policy_versions', 'policy_sets', 'policy_set_versions'] as const),
     ].map((name) => `api.${name}`),
     'sts_pub.approvals',
+    'sts_pub.connections',
   ],
   sts: [
-    ...['zone_keys', 'session_records', 'revocations', 'approvals', 'outbox'].map((name) => `sts.${name}`),
+    ...[
+      'zone_keys',
+      'session_records',
+      'revocations',
+      'approvals',
+      'provider_connections',
+      'connection_attempts',
+      'outbox',
+    ].map((name) => `sts.${name}`),
     ...['zones', 'applications', 'providers', 'provider_secrets', 'resources', 'active_policy_sets'].map(
       (name) => `api_pub.${name}`,
     ),
