@@ -346,7 +346,7 @@ describe('the state of a hold', () => {
     expect((await status(id, secret, { wait: 1 })).body).toMatchObject({ state: 'pending' });
     const waiting = Array.from({ length: 64 }, async () => status(id, secret, { wait: 20 }));
     await expect
-      .poll(async () => (await status(id, secret, { wait: 20 })).headers['retry-after'], {
+      .poll(async () => (await status(id, secret, { wait: 1 })).headers['retry-after'], {
         timeout: 15_000,
         interval: 50,
       })
