@@ -24,6 +24,10 @@ export interface StsMetrics {
   /** Sealed values that ZONE_KEK does not open, while ZONE_KEK_PREVIOUS is set. */
   readonly underPreviousKey: GaugeMetric;
   readonly authorizeStreams: GaugeMetric;
+  /** Holds raised, joined, refused and spent, and what presented ones were worth. */
+  readonly approvals: CounterMetric<'outcome'>;
+  /** Requests that wait for an approver's word. */
+  readonly approvalWaits: GaugeMetric;
   /** Requests to providers' token endpoints, by outcome. */
   readonly tokenRequests: CounterMetric<'outcome'>;
   /** Tokens of providers given out: held, renewed, or waited for while another replica renewed. */
@@ -85,6 +89,12 @@ export function createStsMetrics(metrics: Metrics): StsMetrics {
       name: 'envelopes_under_previous_key',
       help: 'Values that a re-seal has still to reach, counted each minute by the replica that leads.',
     }),
+    approvals: metrics.counter({
+      name: 'approvals_total',
+      help: 'Approvals asked for and presented, by outcome.',
+      labels: ['outcome'],
+    }),
+    approvalWaits: metrics.gauge({ name: 'approval_waits', help: 'Requests that wait for the word of an approver.' }),
     authorizeStreams: metrics.gauge({ name: 'authorize_streams', help: 'Open authorization streams.' }),
     ...providerMetrics(metrics),
   };

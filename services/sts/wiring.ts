@@ -147,7 +147,7 @@ function bindPorts({ config, foundation, own }: Base, parts: Parts) {
       ...{ shares: parts.shares, memory: knowledge.connections, egress: parts.out.egress, vault, evidence: trail },
       ...{ clock, newId, capSeconds: config.providers.maxGrantTtlSeconds, metrics: own },
     }),
-    ...openHolds({ database: foundation.database, shares: parts.shares, clock, newId }),
+    ...openHolds({ database: foundation.database, shares: parts.shares, clock, newId, metrics: own }),
     evidence: trail,
     refusalSampler: createRefusalSampler({ clock }),
     sessionRecords: createSessionRecordsPostgres(parts.shares),

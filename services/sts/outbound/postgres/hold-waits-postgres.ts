@@ -38,7 +38,11 @@ class Waiter implements HoldWait {
 }
 
 /** Listens from the first who waits on. */
-export function createHoldWaits(database: Pick<Database, 'listen'>, clock: Pick<Clock, 'sleep'>): HoldWaits {
+export function createHoldWaits(
+  database: Pick<Database, 'listen'>,
+  clock: Pick<Clock, 'sleep'>,
+  onWaiting: (waiting: number) => void,
+): HoldWaits {
   const byId = new Map<string, Set<Waiter>>();
   const perZone = new Map<string, number>();
   let total = 0;
@@ -60,6 +64,7 @@ export function createHoldWaits(database: Pick<Database, 'listen'>, clock: Pick<
       if (total >= maxWaiting || ofZone >= maxWaitingPerZone) return undefined;
       listen();
       total += 1;
+      onWaiting(total);
       perZone.set(zoneId, ofZone + 1);
       const waiters = byId.get(id) ?? new Set();
       byId.set(id, waiters);
@@ -67,6 +72,7 @@ export function createHoldWaits(database: Pick<Database, 'listen'>, clock: Pick<
         if (!waiters.delete(left)) return;
         if (waiters.size === 0 && byId.get(id) === waiters) byId.delete(id);
         total -= 1;
+        onWaiting(total);
         const rest = (perZone.get(zoneId) ?? 1) - 1;
         if (rest > 0) perZone.set(zoneId, rest);
         else perZone.delete(zoneId);
