@@ -59,6 +59,8 @@ export type ProofVerdict =
       readonly acceptableFromMs: number;
       /** From here on it is refused for its age alone. */
       readonly acceptableUntilMs: number;
+      /** It carried a nonce: its sender works with nonces and will want the next one. */
+      readonly hasNonce: boolean;
     }
   /** A proof made with a nonce of ours would be taken: none was there, it is not good, or the client's clock is wrong. */
   | { readonly kind: 'nonce_wanted'; readonly cause: 'nonce_missing' | 'nonce_not_good' | 'clock' }
@@ -218,5 +220,6 @@ export function verifyDpopProof(proof: string, request: ProofRequest): ProofVerd
     replayId: sha256(`${key.jkt}.${claims.jti}`).toString('base64url'),
     acceptableFromMs: window.fromMs,
     acceptableUntilMs: window.untilMs,
+    hasNonce: claims.nonce !== undefined,
   };
 }

@@ -71,9 +71,13 @@ describe('a checked proof', () => {
       replayId: expect.stringMatching(/^[A-Za-z0-9_-]{43}$/) as string,
       ttlMs: 70_000,
       issuedAtMs: NOW_MS - 60_000,
+      hasNonce: false,
     });
     const nonce = checker.nonce();
-    expect(checker.check(question(makeProof({ key, url, iat: 1, nonce })))).toMatchObject({ issuedAtMs: NOW_MS });
+    expect(checker.check(question(makeProof({ key, url, iat: 1, nonce })))).toMatchObject({
+      issuedAtMs: NOW_MS,
+      hasNonce: true,
+    });
   });
 
   it('is refused in the words of its place', () => {

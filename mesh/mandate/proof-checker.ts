@@ -28,6 +28,8 @@ export interface CheckedDpop {
   readonly ttlMs: number;
   /** It can not have been accepted before, epoch milliseconds on the installation's clock. */
   readonly issuedAtMs: number;
+  /** It carried a nonce: its sender will want the next one (RFC 9449 §8.2). */
+  readonly hasNonce: boolean;
 }
 
 /** Where a proof is shown: the token endpoint answers 400 (RFC 9449 §5, §8), a resource 401 (§7.1, §9). */
@@ -100,9 +102,9 @@ export function createDpopChecker(options: DpopCheckerOptions): DpopChecker {
         case 'nonce_wanted':
           throw nonceWanted(place, verdict.cause);
         case 'proven': {
-          const { jkt, replayId, acceptableFromMs, acceptableUntilMs } = verdict;
+          const { jkt, replayId, acceptableFromMs, acceptableUntilMs, hasNonce } = verdict;
           const ttlMs = Math.ceil(acceptableUntilMs - nowMs) + MARK_MARGIN_MS;
-          return { jkt, replayId, ttlMs, issuedAtMs: Math.floor(acceptableFromMs) };
+          return { jkt, replayId, ttlMs, issuedAtMs: Math.floor(acceptableFromMs), hasNonce };
         }
       }
     },

@@ -91,7 +91,12 @@ describe('an agent with a key', () => {
     const first = await show('/reports', { authorization, dpop: proofFor(ambient, '/reports', { iat }) });
     expect(first).toMatchObject({ status: 401, error: 'use_dpop_nonce' });
     expect(first.headers['www-authenticate']).toMatch(/^DPoP error="use_dpop_nonce", algs="ES256 /);
-    expect(await call(ambient, '/reports', { iat })).toMatchObject({ status: 200 });
+    const served = await call(ambient, '/reports', { iat });
+    expect(served).toMatchObject({ status: 200 });
+    // The next nonce comes with the answer, so that only the first call of all is sent back.
+    const nonce = String(served.headers['dpop-nonce']);
+    const next = proofFor(ambient, '/reports', { iat, nonce });
+    expect(await show('/reports', { authorization, dpop: next })).toMatchObject({ status: 200 });
   });
 });
 

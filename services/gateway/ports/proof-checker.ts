@@ -19,6 +19,8 @@ export interface CheckedProof {
   readonly ttlMs: number;
   /** It can not have been accepted before. */
   readonly issuedAtMs: number;
+  /** Its sender works with nonces, and will want the next one. */
+  readonly hasNonce: boolean;
 }
 
 export interface ProofChecker {

@@ -150,6 +150,8 @@ export class OpenResponse implements UpstreamEvents {
       mount: this.exchange.route?.mount ?? '',
       secrets: secretsOf(verdict),
     });
+    // RFC 9449 §8.2: a caller that lives on nonces gets its next one before this one has aged.
+    if (this.exchange.proof?.hasNonce === true) kept.push('dpop-nonce', this.#deps.proofs.nonce());
     this.#pass(() => this.exchange.sink.start(status, kept));
   }
 

@@ -1,10 +1,13 @@
 // Proofs at the token endpoint: what they bind, and what is refused without them.
 import { randomUUID } from 'node:crypto';
 import { holderKey, makeProof, type HolderKey, type ProofParts } from '#test/proofs';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { ProvenKey } from '#mesh/authority';
 import { Failure } from '#mesh/failure';
 import { parseMandate } from '#mesh/mandate';
 import { createMemoryPorts } from '../../outbound/memory/ports-memory.ts';
+import { authorizeCall } from '../authorize-call/authorize-call.ts';
 import { exchangeToken } from './exchange-token.ts';
 import type { TokenGrant, TokenRequest } from './token-request.ts';
 
@@ -173,5 +176,69 @@ describe('a proof', () => {
     const stranger = world.exchange({ dpop }, { credential: { kind: 'secret', secret: 'junk' } });
     expect(await reasonOf(stranger)).toContain('invalid_client');
     expect(await reasonOf(world.exchange({ dpop }))).toBe('granted');
+  });
+});
+
+describe('a bound chain', () => {
+  it('ends in no bearer, whatever is proven, asked and registered along it', async () => {
+    const keys = [holderKey(), holderKey()];
+    const step = fc.record({
+      policy: fc.constantFrom('off', 'allowed', 'required'),
+      key: fc.constantFrom(undefined, 0, 1),
+      certificate: fc.constantFrom(undefined, 'c'.repeat(43), 'd'.repeat(43)),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 2, maxLength: 5 }), async (steps) => {
+        const world = setUp('off');
+        let last: TokenGrant | undefined;
+        for (const { policy, key, certificate } of steps) {
+          world.setPolicy(policy);
+          const holder = key === undefined ? undefined : keys[key];
+          const dpop = holder && world.proofOf(holder);
+          // Only an ambient mandate is exchanged again: the chain goes on from the last of those.
+          const isSubject = last !== undefined && parseMandate(last.accessToken)?.claims.use === 'ambient';
+          const before = isSubject ? last : undefined;
+          const grant = await world
+            .exchange({ dpop, certificate }, before ? subjectOf(before) : {})
+            .catch((error: unknown) => (error instanceof Failure ? undefined : Promise.reject(error)));
+          if (grant === undefined) continue;
+          const [was, is] = [before?.confirmation, grant.confirmation];
+          if (was !== undefined) expect(is).toEqual(was);
+          if (is?.jkt !== undefined) expect(is.jkt).toBe(holder?.jkt);
+          if (is?.['x5t#S256'] !== undefined) expect(is['x5t#S256']).toBe(certificate);
+          if (policy === 'required') expect(is).toBeDefined();
+          last ??= grant;
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it('is left by nothing but what goes to the upstream for a minute', async () => {
+    const world = setUp('allowed');
+    const provider = { id: 'provider-1', zoneId: world.zone.id, identifier: 'p', kind: 'caracal_mandate' } as const;
+    world.world.providers.set(provider.id, { ...provider, config: {}, secrets: [], version: 1 });
+    world.addResource('b', ['read'], { providerId: provider.id });
+    const key = holderKey();
+    const bound = await world.exchange({ dpop: world.proofOf(key) }, { resources: ['b'] });
+    const ask = async (proven: ProvenKey) =>
+      authorizeCall(world.ports, {
+        asked: { requestId: 'r', traceId: undefined },
+        mandate: bound.accessToken,
+        zoneId: world.zone.id,
+        resource: 'b',
+        method: 'GET',
+        path: '/x',
+        proven,
+      });
+    for (const proven of [{}, { jkt: holderKey().jkt }, { x5tS256: key.jkt }]) {
+      expect(await ask(proven)).toMatchObject({ kind: 'refused', failure: { privateDetail: 'proof_required' } });
+    }
+    const verdict = await ask({ jkt: key.jkt });
+    const injected = verdict.kind === 'allowed' ? verdict.injection.headerValue.replace('Bearer ', '') : '';
+    const claims = parseMandate(injected)?.claims;
+    expect(claims).toMatchObject({ via: 'gateway', use: 'per_call', aud: ['b'] });
+    expect(claims?.cnf).toBeUndefined();
+    expect((claims?.exp ?? 0) - (claims?.iat ?? 0)).toBeLessThanOrEqual(60);
   });
 });
