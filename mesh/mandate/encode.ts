@@ -25,14 +25,16 @@ function withoutSilentClaims(claims: Partial<MandateClaims>): JsonObject {
 const part = (value: JsonObject): string => Buffer.from(canonicalJson(value)).toString('base64url');
 
 /**
- * The signed token. Throws a TypeError when no verifier would accept these claims: the STS never signs what only it
- * understands.
+ * The signed token. Throws a RangeError when it would be longer than verifiers read, and a TypeError when no verifier would
+ * accept these claims for another reason: the STS never signs what only it understands.
  */
 export function encodeMandate(claims: MandateClaims, key: SigningKey): string {
   const payload = withoutSilentClaims(claims);
+  if ((claims.scope?.length ?? 0) > mandateLimits.scopeCharacters)
+    throw new RangeError('more scopes than verifiers read');
   if (readClaims(payload) === undefined) throw new TypeError('claims are not those of a mandate');
   const signingInput = `${part({ alg: 'ES256', kid: key.kid, typ: 'JWT' })}.${part(payload)}`;
   const token = `${signingInput}.${signEs256(signingInput, key.privateKey).toString('base64url')}`;
-  if (token.length > mandateLimits.tokenBytes) throw new TypeError('mandate is longer than verifiers accept');
+  if (token.length > mandateLimits.tokenBytes) throw new RangeError('mandate is longer than verifiers accept');
   return token;
 }

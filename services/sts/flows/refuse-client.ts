@@ -48,3 +48,17 @@ export async function recordClientRefusal(deps: RefusalDeps, refusal: ClientRefu
     }),
   );
 }
+
+/** Leaves the event of a request nobody could read, sampled by source: it names no zone and no client worth believing. */
+export async function recordUnread(
+  deps: RefusalDeps,
+  { asked, source, failure }: { readonly asked: Asked; readonly source: string; readonly failure: Failure },
+): Promise<void> {
+  const sample = deps.refusalSampler.admit(source);
+  if (!sample) return;
+  const suppressed = sample.suppressed > 0 ? sample.suppressed : undefined;
+  const facts = { source_address: source, fields: failure.fields.map(({ path }) => path), suppressed };
+  await deps.evidence.emit(
+    decisionEvent({ eventType: 'token.exchange', asked, zoneId: undefined, recordInputs: false, failure, facts }),
+  );
+}

@@ -16,6 +16,7 @@ export interface ZoneKeys {
 
 /** Signs in the calling turn, so that what was checked just before still holds. */
 export interface MandateSigner {
+  /** Throws `invalid_request` when the mandate would be longer than any verifier reads. */
   sign(claims: MandateClaims, key: SigningKey): string;
 }
 

@@ -74,6 +74,23 @@ const exchange = async (
 };
 
 describe('the evidence of an exchange', () => {
+  it('is left of a request nobody could read, under no zone it claims', async () => {
+    const requestId = newId();
+    const body = form({ grant_type: grantType, zone_id: zone.id, client_secret: app.secret, ttl_seconds: 'soon' });
+    const reply = await sts.post('/oauth/2/token', body, { 'x-request-id': requestId });
+    expect(reply).toMatchObject({ status: 400, body: { error: 'invalid_request', requestId } });
+    const events = await eventsOf(requestId);
+    expect(events).toMatchObject([
+      {
+        zone_id: SYSTEM_ZONE,
+        event_type: 'token.exchange',
+        decision: 'deny',
+        metadata: { reason: 'invalid_request', fields: expect.arrayContaining(['ttl_seconds', 'application_id']) },
+      },
+    ]);
+    expect(JSON.stringify(events)).not.toContain(app.secret);
+  });
+
   it('is there when the answer is, one event per resource, with ids, input and reason', async () => {
     const { requestId, body } = await exchange({ resource: [calendar, mail] });
     const events = await eventsOf(requestId);

@@ -182,6 +182,26 @@ describe('an exchange', () => {
     expect(world.ports.secretVerifier.asked).toBe(1);
   });
 
+  it('refuses a mandate that no verifier would read, for what it is', async () => {
+    const world = setUp();
+    const scopes = Array.from({ length: 60 }, (_, at) => `${'s'.repeat(100)}:${at}`);
+    world.addResource('wide', scopes);
+    expect(await reasonOf(world.exchange({ resources: ['wide'] }))).toBe('invalid_request');
+    expect((await world.exchange({ resources: ['wide'], scopes: scopes.slice(0, 30).toSorted() })).targets).toEqual([
+      'wide',
+    ]);
+    const many = Array.from({ length: 40 }, (_, at) => `resource://${'r'.repeat(200)}/${at}`);
+    for (const identifier of many) world.addResource(identifier, ['read']);
+    expect(await reasonOf(world.exchange({ resources: many }))).toBe('invalid_request');
+  });
+
+  it('counts mints that name no resource, too', async () => {
+    const world = setUp({ mintLimit: 1 });
+    const lifecycle = { resources: [], scopes: ['agent:lifecycle'] };
+    await world.exchange(lifecycle);
+    expect(await reasonOf(world.exchange(lifecycle))).toBe('rate_limited');
+  });
+
   it('answers 429 when nothing is granted but for the rate', async () => {
     const world = setUp({ mintLimit: 1 });
     await world.exchange();

@@ -1,7 +1,8 @@
 // What every endpoint that clients send forms to has in common (RFC 6749 §3.2, RFC 7009 §2.1, RFC 7662 §2.1): one media
 // type, one size, nothing in the query, nothing cached.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { fail } from '#mesh/failure';
+import { asFailure, fail } from '#mesh/failure';
+import type { Failure } from '#mesh/failure';
 import { acceptForms, requestIdOf, traceOf } from '#mesh/http';
 import { remoteOf } from '#mesh/listener';
 import type { Asked } from '../../flows/evidence.ts';
@@ -27,6 +28,10 @@ function refuseForeignHeaders(request: FastifyRequest): void {
   }
 }
 
+function askedOf({ raw }: FastifyRequest): Asked {
+  return { requestId: requestIdOf(raw), traceId: traceOf(raw).traceId };
+}
+
 /** The form, with who asked. Throws `invalid_request` and `unsupported_media_type`. */
 export function clientFormOf(request: FastifyRequest): ClientForm {
   refuseForeignHeaders(request);
@@ -37,9 +42,31 @@ export function clientFormOf(request: FastifyRequest): ClientForm {
   return {
     form: request.body,
     authorization: request.headers.authorization,
-    asked: { requestId: requestIdOf(request.raw), traceId: traceOf(request.raw).traceId },
+    asked: askedOf(request),
     source: remoteOf(request.raw),
   };
+}
+
+/** A request that was refused before anybody was asked. */
+export interface Unread {
+  readonly asked: Asked;
+  readonly source: string;
+  readonly failure: Failure;
+}
+
+/** What a request says by its form; one that says nothing readable is recorded before it is refused. */
+export async function readForm<T>(
+  request: FastifyRequest,
+  read: (form: ClientForm) => T,
+  record: (unread: Unread) => Promise<void>,
+): Promise<T> {
+  try {
+    return read(clientFormOf(request));
+  } catch (error) {
+    const failure = asFailure(error);
+    await record({ asked: askedOf(request), source: remoteOf(request.raw), failure });
+    throw failure;
+  }
 }
 
 /** Adds one endpoint under all its paths. Forms are understood here and nowhere else. */

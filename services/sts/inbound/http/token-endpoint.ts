@@ -1,7 +1,8 @@
 // POST /oauth/2/token and its alias: the form in, RFC 8693 §2.2 out. Nothing about it is ever cached.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { TokenGrant, TokenRequest } from '../../flows/exchange-token/token-request.ts';
-import { addFormEndpoint, clientFormOf } from './form-endpoint.ts';
+import { addFormEndpoint, readForm } from './form-endpoint.ts';
+import type { Unread } from './form-endpoint.ts';
 import { offerNonce, presentedProof } from './presented-proof.ts';
 import { readTokenForm } from './token-form.ts';
 
@@ -9,6 +10,8 @@ const paths = ['/oauth/2/token', '/oauth2/token'] as const;
 
 export interface TokenEndpointDeps {
   readonly exchangeToken: (request: TokenRequest) => Promise<TokenGrant>;
+  /** Leaves evidence of a request that could not be read. */
+  readonly recordUnread: (unread: Unread) => Promise<void>;
   /** A nonce for the next proof (RFC 9449 §8). */
   readonly proofNonce: () => string;
 }
@@ -37,9 +40,17 @@ function body(grant: TokenGrant): object {
 
 async function answer(deps: TokenEndpointDeps, request: FastifyRequest, reply: FastifyReply): Promise<object> {
   offerNonce(request, reply, deps.proofNonce);
-  const { form, authorization, asked, source } = clientFormOf(request);
-  const read = readTokenForm(form, authorization);
-  return body(await deps.exchangeToken({ ...read, asked, proof: presentedProof(request), source }));
+  const read = await readForm(
+    request,
+    ({ form, authorization, asked, source }) => ({
+      ...readTokenForm(form, authorization),
+      proof: presentedProof(request),
+      asked,
+      source,
+    }),
+    deps.recordUnread,
+  );
+  return body(await deps.exchangeToken(read));
 }
 
 /** Adds the routes. */
