@@ -35,6 +35,18 @@ export interface StsMetrics {
   readonly providerCircuitsOpened: CounterMetric;
 }
 
+/** Those of approvals. */
+function approvalMetrics(metrics: Metrics): Pick<StsMetrics, 'approvals' | 'approvalWaits'> {
+  return {
+    approvals: metrics.counter({
+      name: 'approvals_total',
+      help: 'Approvals asked for and presented, by outcome.',
+      labels: ['outcome'],
+    }),
+    approvalWaits: metrics.gauge({ name: 'approval_waits', help: 'Requests that wait for the word of an approver.' }),
+  };
+}
+
 export function createStsMetrics(metrics: Metrics): StsMetrics {
   return {
     exchanges: metrics.counter({ name: 'exchanges_total', help: 'Token exchanges by outcome.', labels: ['outcome'] }),
@@ -84,19 +96,20 @@ export function createStsMetrics(metrics: Metrics): StsMetrics {
       help: 'Look-ups in the memory of zones and sessions.',
       labels: ['kind', 'outcome'],
     }),
+    ...sealingMetrics(metrics),
+    ...approvalMetrics(metrics),
+    authorizeStreams: metrics.gauge({ name: 'authorize_streams', help: 'Open authorization streams.' }),
+    ...providerMetrics(metrics),
+  };
+}
+
+function sealingMetrics(metrics: Metrics): Pick<StsMetrics, 'unopenableKeys' | 'underPreviousKey'> {
+  return {
     unopenableKeys: metrics.counter({ name: 'unopenable_keys_total', help: 'Zone keys whose envelope did not open.' }),
     underPreviousKey: metrics.gauge({
       name: 'envelopes_under_previous_key',
       help: 'Values that a re-seal has still to reach, counted each minute by the replica that leads.',
     }),
-    approvals: metrics.counter({
-      name: 'approvals_total',
-      help: 'Approvals asked for and presented, by outcome.',
-      labels: ['outcome'],
-    }),
-    approvalWaits: metrics.gauge({ name: 'approval_waits', help: 'Requests that wait for the word of an approver.' }),
-    authorizeStreams: metrics.gauge({ name: 'authorize_streams', help: 'Open authorization streams.' }),
-    ...providerMetrics(metrics),
   };
 }
 
