@@ -215,27 +215,33 @@ export interface SessionRecordValues {
   subjectClaims?: JsonObject | undefined;
 }
 
-/** Inserts a record; its root is its parent's root, the parent itself when that record is gone, or itself. */
-export async function insertSessionRecord(tx: ZoneTransaction, values: SessionRecordValues): Promise<string> {
-  const row = await tx.one<{ root_id: string }>(
+/** Inserts records; the root of each is its parent's root, the parent itself when that record is gone, or itself. */
+export async function insertSessionRecords(
+  tx: ZoneTransaction,
+  records: readonly SessionRecordValues[],
+): Promise<{ id: string; root_id: string }[]> {
+  const rows = records.map((values) => ({
+    id: values.id,
+    parent_id: values.parentId ?? null,
+    application_id: values.applicationId,
+    subject: values.subject,
+    subject_type: values.subjectType,
+    agent_session_id: values.agentSessionId ?? null,
+    expires_at: values.expiresAt.toISOString(),
+    subject_claims: values.subjectClaims ?? null,
+  }));
+  return tx.query<{ id: string; root_id: string }>(
     `INSERT INTO sts.session_records
             (id, zone_id, root_id, parent_id, application_id, subject, subject_type, agent_session_id, expires_at,
              subject_claims)
-     SELECT $2::text, $1::text,
-            coalesce((SELECT p.root_id FROM sts.session_records p WHERE p.zone_id = $1::text AND p.id = $3::text), $3::text, $2::text),
-            $3::text, $4::text, $5::text, $6::text, $7::text, $8::timestamptz, $9::jsonb
-     RETURNING root_id`,
-    [
-      tx.zoneId,
-      values.id,
-      values.parentId ?? null,
-      values.applicationId,
-      values.subject,
-      values.subjectType,
-      values.agentSessionId ?? null,
-      values.expiresAt,
-      values.subjectClaims ? JSON.stringify(values.subjectClaims) : null,
-    ],
+     SELECT r.id, $1::text,
+            coalesce((SELECT p.root_id FROM sts.session_records p WHERE p.zone_id = $1::text AND p.id = r.parent_id), r.parent_id, r.id),
+            r.parent_id, r.application_id, r.subject, r.subject_type, r.agent_session_id, r.expires_at,
+            nullif(r.subject_claims, 'null'::jsonb)
+       FROM jsonb_to_recordset($2::jsonb)
+            AS r(id text, parent_id text, application_id text, subject text, subject_type text, agent_session_id text,
+                 expires_at timestamptz, subject_claims jsonb)
+     RETURNING id, root_id`,
+    [tx.zoneId, JSON.stringify(rows)],
   );
-  return row?.root_id ?? values.id;
 }
