@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { isProven } from '#mesh/authority';
 import { describe, expect, it } from 'vitest';
-import { bindingOf, sessionBindingOf } from './sender-constraint.ts';
+import { bindingOf, jointConfirmation, sessionBindingOf } from './sender-constraint.ts';
 
 const thumbprint = fc.constantFrom('a'.repeat(43), 'b'.repeat(43));
 const policy = fc.constantFrom('off', 'allowed', 'required', 'something else');
@@ -54,6 +54,28 @@ describe('a new mandate', () => {
       kind: 'decided',
       confirmation: expected,
     });
+  });
+});
+
+describe('a mandate from two', () => {
+  it('is bound to every key of both, and to none only when neither is bound', () => {
+    fc.assert(
+      fc.property(proven, proven, (subject, actor) => {
+        const cnf = ({ jkt, x5tS256 }: typeof subject) =>
+          jointConfirmation(
+            jkt === undefined ? undefined : { jkt },
+            x5tS256 === undefined ? undefined : { 'x5t#S256': x5tS256 },
+          );
+        const joint = jointConfirmation(cnf(actor), cnf(subject));
+        expect(joint === undefined).toBe(cnf(actor) === undefined && cnf(subject) === undefined);
+        const shown = { ...actor, ...subject };
+        expect(isProven(joint, shown)).toBe(true);
+        for (const key of Object.keys(shown)) {
+          const { [key as 'jkt']: _missing, ...rest } = shown;
+          expect(isProven(joint, rest)).toBe(false);
+        }
+      }),
+    );
   });
 });
 

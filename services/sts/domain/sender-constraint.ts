@@ -37,6 +37,12 @@ export function sessionBindingOf(question: {
   return confirmation === undefined && !mayBeBearer ? { kind: 'proof_required' } : { kind: 'decided', confirmation };
 }
 
+/** What a mandate from several bound ones is bound to: every key of all of them. Each was proven, so none contradicts. */
+export function jointConfirmation(...each: readonly (ConfirmationClaim | undefined)[]): ConfirmationClaim | undefined {
+  const joint = Object.assign({}, ...each) as ConfirmationClaim;
+  return Object.keys(joint).length > 0 ? joint : undefined;
+}
+
 /** A proof the client made on purpose counts before the certificate that its connection happens to carry. */
 function confirmationOf({ jkt, x5tS256 }: ProvenKey): ConfirmationClaim | undefined {
   if (jkt !== undefined) return { jkt };

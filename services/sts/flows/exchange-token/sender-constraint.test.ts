@@ -179,36 +179,46 @@ describe('a proof', () => {
   });
 });
 
+interface Step {
+  readonly policy: string;
+  readonly key: number | undefined;
+  readonly certificate: string | undefined;
+}
+
+const keys = [holderKey(), holderKey()];
+
+/** One exchange of a chain; undefined when it is refused. Says what must hold of whatever is granted. */
+async function take(world: ReturnType<typeof setUp>, step: Step, before: TokenGrant | undefined) {
+  const { policy, key, certificate } = step;
+  world.setPolicy(policy);
+  const holder = key === undefined ? undefined : keys[key];
+  const dpop = holder && world.proofOf(holder);
+  const [outcome] = await Promise.allSettled([world.exchange({ dpop, certificate }, before ? subjectOf(before) : {})]);
+  if (outcome.status === 'rejected') {
+    expect(outcome.reason).toBeInstanceOf(Failure);
+    return undefined;
+  }
+  const { confirmation } = outcome.value;
+  if (before?.confirmation !== undefined) expect(confirmation).toEqual(before.confirmation);
+  if (policy === 'required') expect(confirmation).toBeDefined();
+  expect([undefined, holder?.jkt]).toContain(confirmation?.jkt);
+  expect([undefined, certificate]).toContain(confirmation?.['x5t#S256']);
+  return outcome.value;
+}
+
 describe('a bound chain', () => {
   it('ends in no bearer, whatever is proven, asked and registered along it', async () => {
-    const keys = [holderKey(), holderKey()];
     const step = fc.record({
       policy: fc.constantFrom('off', 'allowed', 'required'),
       key: fc.constantFrom(undefined, 0, 1),
       certificate: fc.constantFrom(undefined, 'c'.repeat(43), 'd'.repeat(43)),
     });
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 2, maxLength: 5 }), async (steps) => {
+      fc.asyncProperty(step, fc.array(step, { minLength: 1, maxLength: 4 }), async (first, then) => {
         const world = setUp('off');
-        let last: TokenGrant | undefined;
-        for (const { policy, key, certificate } of steps) {
-          world.setPolicy(policy);
-          const holder = key === undefined ? undefined : keys[key];
-          const dpop = holder && world.proofOf(holder);
-          // Only an ambient mandate is exchanged again: the chain goes on from the last of those.
-          const isSubject = last !== undefined && parseMandate(last.accessToken)?.claims.use === 'ambient';
-          const before = isSubject ? last : undefined;
-          const grant = await world
-            .exchange({ dpop, certificate }, before ? subjectOf(before) : {})
-            .catch((error: unknown) => (error instanceof Failure ? undefined : Promise.reject(error)));
-          if (grant === undefined) continue;
-          const [was, is] = [before?.confirmation, grant.confirmation];
-          if (was !== undefined) expect(is).toEqual(was);
-          if (is?.jkt !== undefined) expect(is.jkt).toBe(holder?.jkt);
-          if (is?.['x5t#S256'] !== undefined) expect(is['x5t#S256']).toBe(certificate);
-          if (policy === 'required') expect(is).toBeDefined();
-          last ??= grant;
-        }
+        // Only an ambient mandate is exchanged again.
+        const ambient = await take(world, first, undefined);
+        for (const one of ambient ? then : []) await take(world, one, ambient);
       }),
       { numRuns: 60 },
     );

@@ -9,6 +9,7 @@ import { mayActOf } from '../../domain/actor.ts';
 import { scopesOf } from '../../domain/audience.ts';
 import type { Application } from '../../domain/directory.ts';
 import type { Above } from '../../domain/narrowing.ts';
+import { jointConfirmation } from '../../domain/sender-constraint.ts';
 import type { Grant } from '../../domain/subject-issuer.ts';
 import { bindAuthority, bindingAnchors } from '../authority-above.ts';
 import type { BindingDeps, BoundAuthority } from '../authority-above.ts';
@@ -152,7 +153,7 @@ async function fromMandate(
     principal: { subject: claims.sub, subjectType: claims.sub_type },
     act: acting.act,
     mayAct: undefined,
-    confirmation: claims.cnf ?? acting.actor?.claims.cnf,
+    confirmation: jointConfirmation(acting.actor?.claims.cnf, claims.cnf),
     userClaims: user?.claims,
     grants: user?.grants,
     bound,
