@@ -251,6 +251,16 @@ describe('a list of approvals', () => {
   });
 });
 
+describe('the page on approvals', () => {
+  test('shows a policy that is one', async () => {
+    const page = readFileSync(new URL('../../../docs/approvals.md', import.meta.url), 'utf8');
+    const content = /```rego\n([\s\S]*?)```/.exec(page)?.[1];
+    expect((await api.call('POST', `/v1/zones/${zoneId}/policies`, { body: { name: 'page', content } })).status).toBe(
+      201,
+    );
+  });
+});
+
 describe('an approver’s token', () => {
   test('names who decides, and nobody else’s token does', async () => {
     const post = (body: object, bearer?: string) =>

@@ -39,7 +39,8 @@ export type AuditEvent = Message<"caracal.event.v1.AuditEvent"> & {
 
   /**
    * token.exchange, gateway.decision, gateway.outcome, session.started, session.ended, delegation.created,
-   * delegation.revoked, revocation.written, stream.cut, policy.activated, key.created, admin.mutation, rpc.refused.
+   * delegation.revoked, revocation.written, stream.cut, policy.activated, key.created, admin.mutation, rpc.refused,
+   * approval.requested, approval.approved, approval.rejected, approval.expired, approval.consumed.
    *
    * @generated from field: string event_type = 3;
    */

@@ -350,8 +350,8 @@ export type Question = Message<"caracal.sts.v1.Question"> & {
   provenX5tS256: string;
 
   /**
-   * SHA-256, lower-case hex, of what the path does not say: the query as received, or a tool's canonical arguments; empty
-   * without any. Policy does not see it; an approval is bound to it.
+   * SHA-256, lower-case hex, of what the path does not say: the query behind its question mark, or a tool's canonical
+   * arguments; empty without any. Policy does not see it; an approval is bound to it.
    *
    * @generated from field: string arguments_digest = 16;
    */
