@@ -33,30 +33,38 @@ const isUnavailable = ({ status, reason }: KeyUse): boolean =>
 const text = ({ place, replica, kid, status, reason }: KeyUse): string =>
   `${place} ${replica + 1} answered ${status} ${reason} to key ${kid.slice(-6)}`;
 
+type Verdict = 'unavailable' | 'served' | 'refused';
+
+function verdictOf(use: KeyUse): Verdict {
+  if (isUnavailable(use)) return 'unavailable';
+  return use.status >= 200 && use.status < 300 ? 'served' : 'refused';
+}
+
+const isAccepted = ({ sentAtMs }: KeyUse, { retiring }: KeyLife): boolean =>
+  retiring !== undefined && sentAtMs > retiring.appliedAtMs;
+
+const isEarly = ({ place, doneAtMs }: KeyUse, { signsFromMs }: KeyLife): boolean =>
+  place === 'mint' && signsFromMs !== undefined && doneAtMs < signsFromMs - clockSlackMs;
+
 export function judgeKeys(uses: readonly KeyUse[], lives: readonly KeyLife[]): KeyJudgement {
-  const lifeOf = new Map(lives.map((life) => [life.kid, life]));
-  const failed: string[] = [];
-  const accepted: string[] = [];
-  const early: string[] = [];
-  let [unavailable, served, refused] = [0, 0, 0];
-  const isRotating = ({ sentAtMs, doneAtMs }: KeyUse): boolean =>
-    lives.some(({ retiring }) => retiring && doneAtMs >= retiring.askedAtMs && sentAtMs <= retiring.appliedAtMs);
-  for (const use of uses) {
-    const life = lifeOf.get(use.kid);
-    const { retiring, signsFromMs } = life ?? {};
-    if (isUnavailable(use)) unavailable += 1;
-    else if (use.status >= 200 && use.status < 300) {
-      served += 1;
-      if (retiring && use.sentAtMs > retiring.appliedAtMs) accepted.push(text(use));
-      if (use.place === 'mint' && signsFromMs !== undefined && use.doneAtMs < signsFromMs - clockSlackMs) {
-        early.push(text(use));
-      }
-    } else {
-      refused += 1;
-      // A mint that meets the end of its key on the way has signed nothing.
-      const isExcused = use.place === 'mint' ? isRotating(use) : retiring && use.doneAtMs >= retiring.askedAtMs;
-      if (isExcused !== true) failed.push(text(use));
-    }
-  }
-  return { failed, accepted, early, unavailable, served, refused };
+  const known = new Map(lives.map((life) => [life.kid, life]));
+  const lifeOf = ({ kid }: KeyUse): KeyLife => known.get(kid) ?? { kid };
+  const meets = ({ sentAtMs, doneAtMs }: KeyUse, { retiring }: KeyLife): boolean =>
+    retiring !== undefined && doneAtMs >= retiring.askedAtMs && sentAtMs <= retiring.appliedAtMs;
+  const isExcused = (use: KeyUse): boolean => {
+    const { retiring } = lifeOf(use);
+    // A mint that meets the end of its key on the way has signed nothing.
+    if (use.place === 'mint') return lives.some((life) => meets(use, life));
+    return retiring !== undefined && use.doneAtMs >= retiring.askedAtMs;
+  };
+  const of = (verdict: Verdict): readonly KeyUse[] => uses.filter((use) => verdictOf(use) === verdict);
+  const [served, refused] = [of('served'), of('refused')];
+  return {
+    failed: refused.filter((use) => !isExcused(use)).map(text),
+    accepted: served.filter((use) => isAccepted(use, lifeOf(use))).map(text),
+    early: served.filter((use) => isEarly(use, lifeOf(use))).map(text),
+    unavailable: of('unavailable').length,
+    served: served.length,
+    refused: refused.length,
+  };
 }

@@ -85,6 +85,10 @@ class ZoneKeyCache implements JwksCache {
     } else if (held === undefined && now < (this.#absentUntil.get(zoneId) ?? 0)) {
       return undefined;
     }
+    return this.#readFor(zoneId, kid, held);
+  }
+
+  async #readFor(zoneId: string, kid: string, held: ZoneKeys | undefined): Promise<KeyObject | undefined> {
     const isShared = this.#reads.has(zoneId);
     const zone = await this.#readOrServeStale(zoneId, kid, held);
     const key = zone?.keys.get(kid);

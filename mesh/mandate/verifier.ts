@@ -72,17 +72,11 @@ export function createMandateVerifier(options: MandateVerifierOptions): MandateV
     return undefined;
   }
 
-  function refuseUnsigned({ claims: { iss, exp, iat } }: ParsedMandate): TokenRefusal | undefined {
-    if (iss !== issuer) return 'wrong_issuer';
-    if (isExpired(exp)) return 'expired';
-    return iat * 1_000 > clock.now() + leewayMs ? 'not_yet_valid' : undefined;
-  }
-
   async function verifyAnew(token: string, digest: string): Promise<VerifiedMandate> {
     const parsed = parseMandate(token);
     if (parsed === undefined) throw refusal('malformed');
     // Cheap rules first: nobody causes a key to be fetched with a token that could not be accepted anyway.
-    const refused = refuseUnsigned(parsed);
+    const refused = refuseUnsigned(parsed, { issuer, nowMs: clock.now(), leewayMs });
     if (refused !== undefined) throw refusal(refused);
     const { header, claims, signingInput, signature } = parsed;
     const forgettingsBefore = forgettings;
@@ -103,9 +97,8 @@ export function createMandateVerifier(options: MandateVerifierOptions): MandateV
     recall: (token) => recallDigest(sha256Hex(token)),
     forgetZone(zoneId) {
       forgettings += 1;
-      for (const [digest, { mandate }] of remembered.entries()) {
-        if (mandate.claims.zone_id === zoneId) remembered.delete(digest);
-      }
+      const inZone = remembered.entries().filter(([, { mandate }]) => mandate.claims.zone_id === zoneId);
+      for (const [digest] of [...inZone]) remembered.delete(digest);
     },
     forgetAll() {
       forgettings += 1;
@@ -119,4 +112,13 @@ export function createMandateVerifier(options: MandateVerifierOptions): MandateV
 
 function refusal(reason: TokenRefusal): Failure {
   return fail('invalid_token', { privateDetail: reason });
+}
+
+function refuseUnsigned(
+  { claims: { iss, exp, iat } }: ParsedMandate,
+  { issuer, nowMs, leewayMs }: { issuer: string; nowMs: number; leewayMs: number },
+): TokenRefusal | undefined {
+  if (iss !== issuer) return 'wrong_issuer';
+  if (nowMs >= exp * 1_000 + leewayMs) return 'expired';
+  return iat * 1_000 > nowMs + leewayMs ? 'not_yet_valid' : undefined;
 }

@@ -89,7 +89,7 @@ describe('a rotation', () => {
       body: { error: 'version_mismatch' },
     });
     const both = await Promise.all([rotate(zone, {}, { 'if-match': '"1"' }), rotate(zone, {}, { 'if-match': '"1"' })]);
-    expect(both.map(({ status }) => status).toSorted()).toEqual([201, 412]);
+    expect(new Set(both.map(({ status }) => status))).toEqual(new Set([201, 412]));
     await Promise.all([rotate(zone), rotate(zone)]);
     expect((await keysOf(zone)).map(({ version }) => version)).toEqual([4, 3, 2, 1]);
   });

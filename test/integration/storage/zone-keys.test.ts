@@ -229,7 +229,7 @@ describe.each(testPostgresServers())('zone keys on Postgres $name', (server) => 
       'SELECT id FROM sts.session_records WHERE id = ANY ($1)',
       [alive, old, derived, older],
     ]);
-    expect(left.map(({ id }) => id).toSorted()).toEqual([alive, derived].toSorted());
+    expect(new Set(left.map(({ id }) => id))).toEqual(new Set([alive, derived]));
   });
 
   test('an envelope is replaced only while it is still the one that was opened', async () => {

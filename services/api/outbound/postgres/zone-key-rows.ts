@@ -34,10 +34,10 @@ function positionOf(row: PositionRow | undefined): StreamNumber {
 }
 
 export function createZoneKeyRows(tx: ZoneTransaction): ZoneKeys {
-  const { find, page } = createCollection(tx, zoneKeyShape);
+  const rows = createCollection(tx, zoneKeyShape);
   return {
-    find,
-    page,
+    find: (id) => rows.find(id),
+    page: (query, filter) => rows.page(query, filter),
     lock: async () => {
       const row = await tx.one<{ live: number; newest: number }>(
         'SELECT live, newest FROM sts_pub.lock_zone_keys($1)',
