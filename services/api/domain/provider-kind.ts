@@ -49,14 +49,9 @@ const isOauth = (kind: ProviderKind): boolean => kind.startsWith('oauth2_');
 /** Names of the secrets that a provider of this kind and configuration cannot do without. */
 export function neededSecrets(kind: ProviderKind, config: JsonObject): readonly string[] {
   if (!isOauth(kind)) return secretNames[kind];
-  switch (config['client_authentication']) {
-    case 'none':
-      return [];
-    case 'private_key_jwt':
-      return ['private_key'];
-    default:
-      return ['client_secret'];
-  }
+  const method = config['client_authentication'];
+  if (method === 'none') return [];
+  return [method === 'private_key_jwt' ? 'private_key' : 'client_secret'];
 }
 
 /**

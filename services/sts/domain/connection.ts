@@ -20,7 +20,7 @@ export interface Connection {
 }
 
 /** A token is replaced this long before it expires: longer than any call that may carry it needs to arrive. */
-export const refreshSkewMs = 30_000;
+const refreshSkewMs = 30_000;
 /** A token this close to its end would expire on the way. */
 const lastUseMs = 2000;
 /** A provider that refused our own credentials is asked again after this long, or at once when it is configured anew. */

@@ -23,7 +23,7 @@ export interface BegunConnection {
 }
 
 /** Long enough to sign in and read a consent page, short enough that an abandoned attempt is soon worth nothing. */
-export const attemptSeconds = 600;
+const attemptSeconds = 600;
 /** 256 bits: RFC 6749 §10.10 asks for 128 at least, RFC 7636 §7.1 for 256. */
 const randomBytes = 32;
 
