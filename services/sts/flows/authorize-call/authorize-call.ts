@@ -33,17 +33,19 @@ interface Progress {
 }
 
 function mandateFacts(mandate: VerifiedMandate | undefined): Record<string, JsonValue | undefined> {
-  const claims = mandate?.claims;
+  if (!mandate) return {};
+  const { claims } = mandate;
   return {
-    application_id: claims?.client_id,
-    subject: claims?.sub,
-    use: claims?.use,
-    jti: claims?.jti,
-    sid: claims?.sid,
-    root_sid: claims?.root_sid,
-    agent_session_id: claims?.agent_session_id,
-    delegation_edge_id: claims?.delegation_edge_id,
-    delegation_path: claims?.delegation_path ? [...claims.delegation_path] : undefined,
+    application_id: claims.client_id,
+    subject: claims.sub,
+    actor: claims.act?.sub,
+    use: claims.use,
+    jti: claims.jti,
+    sid: claims.sid,
+    root_sid: claims.root_sid,
+    agent_session_id: claims.agent_session_id,
+    delegation_edge_id: claims.delegation_edge_id,
+    delegation_path: claims.delegation_path ? [...claims.delegation_path] : undefined,
   };
 }
 

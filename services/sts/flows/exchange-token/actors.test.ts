@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest';
 import type { MandateClaims } from '#mesh/mandate';
 import { claimsOf, exchangeWorld, refusalOf, signedWith, subjectOf } from '../../../../test/support/exchange-world.ts';
 import { policyAnswer } from '../../outbound/memory/judging-memory.ts';
+import { authorizeCall } from '../authorize-call/authorize-call.ts';
+import type { CallVerdict } from '../authorize-call/call-question.ts';
 import type { TokenGrant } from './token-request.ts';
 
 describe('an actor', () => {
@@ -182,8 +184,20 @@ describe('an actor', () => {
       agent_session_id: session.id,
       delegation_chain: [{ app: world.owner.id, session: session.id }],
     });
+    const { accessToken } = await ask();
+    const call = async (): Promise<CallVerdict> =>
+      authorizeCall(world.ports, {
+        ...{ asked: { requestId: 'r', traceId: undefined }, mandate: accessToken, zoneId: world.zone.id },
+        ...{ resource: 'a', method: 'GET', path: '/x', proven: {} },
+      });
+    expect(await call()).toMatchObject({ kind: 'allowed', scopes: ['read'] });
+    expect(world.ports.evidence.events.at(-1)?.metadata).toMatchObject({
+      subject: world.owner.id,
+      actor: world.agent.id,
+    });
     world.world.sessions.set(session.id, { ...session, state: 'suspended' });
     expect(await refusalOf(ask())).toBe('access_denied session_not_active');
+    expect(await call()).toMatchObject({ kind: 'refused', failure: { reason: 'token_revoked' } });
   });
 
   it('is told to policy beside the subject, without ids of tokens', async () => {

@@ -5,6 +5,7 @@ import type { ExchangeWorld } from '../../../../test/support/exchange-world.ts';
 import type { Grant, SubjectIssuer } from '../../domain/subject-issuer.ts';
 import { policyAnswer } from '../../outbound/memory/judging-memory.ts';
 import { authorizeCall } from '../authorize-call/authorize-call.ts';
+import { mintSession } from '../mint-session.ts';
 import type { CallVerdict } from '../authorize-call/call-question.ts';
 import type { TokenGrant, TokenRequest } from './token-request.ts';
 
@@ -254,6 +255,25 @@ describe('what a user granted', () => {
       kind: 'refused',
       failure: { reason: 'invalid_token', privateDetail: 'wrong_target' },
     });
+  });
+
+  it('starts no session: the user\u2019s mandate opens the Coordinator no more than a resource', async () => {
+    const world = exchangeWorld();
+    withIssuer(world);
+    const mint = mintSession(world.ports, {
+      asked: { requestId: 'r', traceId: undefined },
+      bearer: await signedIn(world),
+      zoneId: world.zone.id,
+      agentSessionId: 's',
+      delegationEdgeId: undefined,
+      scopes: [],
+      resources: [],
+      ttlSeconds: undefined,
+      minDelegationEpoch: 0,
+      passedOn: { dpop: undefined, path: '/x', certificateThumbprint: undefined },
+      childJkt: undefined,
+    });
+    expect(await refusalOf(mint)).toBe('insufficient_scope wrong_scope');
   });
 
   it('keeps the claims policies may see for as long as the session, out of every token', async () => {
