@@ -42,11 +42,11 @@ export interface ProofParts {
   readonly header?: Readonly<Record<string, unknown>>;
 }
 
-export function tokenHash(token: string): string {
+function tokenHash(token: string): string {
   return createHash('sha256').update(token).digest('base64url');
 }
 
-export function signProof(key: HolderKey, input: string): Buffer {
+function signProof(key: HolderKey, input: string): Buffer {
   const data = Buffer.from(input);
   switch (key.alg) {
     case 'ES256':

@@ -20,7 +20,7 @@ import {
   ScriptedUpstreams,
   type MemoryCallOptions,
 } from '../../outbound/memory/scripted-ports.ts';
-import { createProofChecker } from '../../outbound/possession/proof-checker-dpop.ts';
+import { createProofsMemory } from '../../outbound/memory/proofs-memory.ts';
 import type { Allowed, Answer } from '../../ports/authorizer.ts';
 import type { EndedCall } from './exchange.ts';
 import { createForwardRequest, type ForwardRequest } from './forward-request.ts';
@@ -77,11 +77,7 @@ function createBench() {
   const revocations = new MemoryRevocations();
   const catalogue = new MemoryCatalogue();
   const replayStore = new MemoryReplayStore();
-  const proofs = createProofChecker({
-    gatewayPublicUrls: ['https://gateway.test'],
-    auditHmacKey: Buffer.alloc(32, 7),
-    clock,
-  });
+  const proofs = createProofsMemory(clock);
   const rateLimiter = new MemoryRateLimiter();
   const authorizer = new ScriptedAuthorizer(() => allow());
   const upstreams = new ScriptedUpstreams();

@@ -18,7 +18,7 @@ import {
   ScriptedAuthorizer,
   ScriptedUpstreams,
 } from '../../outbound/memory/scripted-ports.ts';
-import { createProofChecker } from '../../outbound/possession/proof-checker-dpop.ts';
+import { createProofsMemory } from '../../outbound/memory/proofs-memory.ts';
 import type { Allowed } from '../../ports/authorizer.ts';
 import { createForwardRequest } from './forward-request.ts';
 
@@ -73,7 +73,7 @@ function createBench(more: Partial<MandateClaims> = { cnf: { jkt: key.jkt } }) {
     new ScriptedUpstreams(),
   ];
   const authorizer = new ScriptedAuthorizer(() => ({ kind: 'allowed', verdict: allowed }));
-  const proofs = createProofChecker({ gatewayPublicUrls: [base], auditHmacKey: Buffer.alloc(32, 7), clock });
+  const proofs = createProofsMemory(clock);
   const named = { identifier: 'res', slug: 'res', name: 'Res', kind: 'http', scopes: ['read'] } as const;
   const where = { id: 'res-id', zoneId: 'zone', zoneSlug: 'zone-slug' } as const;
   catalogue.resources.push({ ...where, ...named, rateLimitPerMinute: 100, oddPathsAllowed: false, version: 1 });
