@@ -102,7 +102,7 @@ describe('applications', () => {
     expect(fieldsOf(await post(`${base}/applications`, { name: 'x', client_secret: 'mine' }))).toEqual([
       'client_secret',
     ]);
-    for (const credential_type of ['public-key', 'url', 'password', 'nonsense'])
+    for (const credential_type of ['url', 'password', 'nonsense'])
       expect(fieldsOf(await post(`${base}/applications`, { name: 'x', credential_type }))).toEqual(['credential_type']);
     expect(fieldsOf(await post(`${base}/applications`, { name: 'x', registration_method: 'dcr' }))).toEqual([
       'registration_method',
