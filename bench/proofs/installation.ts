@@ -48,8 +48,6 @@ export interface ProofInstallationOptions extends Place {
 export interface ProofInstallation extends AsyncDisposable {
   readonly urls: Readonly<Record<ServiceName, string>>;
   readonly stack: Stack;
-  /** Of the database's administrator, whom no row-level security binds. */
-  readonly administratorUrl: string;
   readonly tlsFolder: string;
   readonly upstreamPort: number;
   readonly services: readonly ServiceName[];
@@ -76,14 +74,13 @@ export async function startProofInstallation(options: ProofInstallationOptions):
   };
   try {
     const parts = new Map<PartName, Part>();
-    const { stack, administratorUrl } = await startStores({ options, onSpawn, parts });
+    const stack = await startStores({ options, onSpawn, parts });
     const services = options.services ?? allServices;
     const starting = { options, onSpawn, stack, parts, later: new Map<ServiceName, Environment>() };
     const replicaPorts = await startServices(services, starting);
     return {
       urls: perService((name) => publicUrl(stack.addresses.ports[name])),
       stack,
-      administratorUrl,
       tlsFolder: stack.files.tlsFolder,
       upstreamPort: stack.addresses.upstreamPort,
       services,
@@ -107,11 +104,7 @@ interface Starting {
   readonly onSpawn: OnSpawn;
 }
 
-async function startStores({
-  options,
-  onSpawn,
-  parts,
-}: Starting & { parts: Map<PartName, Part> }): Promise<{ stack: Stack; administratorUrl: string }> {
+async function startStores({ options, onSpawn, parts }: Starting & { parts: Map<PartName, Part> }): Promise<Stack> {
   const { folder, logFolder, environment } = options;
   const secrets = { ...makeSecrets(), loginPassword: randomBytes(16).toString('hex') };
   const [upstreamPort = 0, postgresPort = 0, redisPort = 0, opaPort = 0, ...servicePorts] = await findFreePorts(
@@ -146,7 +139,7 @@ async function startStores({
   await keepTlsFiles(files.tlsFolder);
   keepCheckpointKey(files.checkpointKeyFile);
   const portOf = new Map(allServices.map((name, index) => [name, servicePorts[index] ?? 0]));
-  const stack: Stack = {
+  return {
     secrets,
     addresses: {
       ports: perService((name) => portOf.get(name) ?? 0),
@@ -160,7 +153,6 @@ async function startStores({
     files,
     inherited: { PATH: environment['PATH'], HOME: environment['HOME'] },
   };
-  return { stack, administratorUrl };
 }
 
 interface StartingServices extends Starting {

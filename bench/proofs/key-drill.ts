@@ -9,7 +9,7 @@ import type { ProofInstallation } from './installation.ts';
 import { judgeKeys, type KeyJudgement, type KeyLife } from './judge-keys.ts';
 import { startKeyTraffic, type KeyTraffic, type KeyUse } from './key-traffic.ts';
 import { stealKey, type LeakedKey } from './leaked-key.ts';
-import { restart, rotateSharedKeys } from './shared-keys.ts';
+import { restart, rotateSharedKeys } from './fleet-keys.ts';
 
 export interface KeyDrillOptions {
   readonly installation: ProofInstallation;
@@ -124,8 +124,8 @@ class Drill {
   async #leaked(): Promise<{ appliedMs: number; signingMs: number }> {
     const { installation, zone } = this.#options;
     const { zoneId } = zone.facts;
-    const administratorUrl = installation.administratorUrl;
-    const leaked = await stealKey({ administratorUrl, zoneKek: this.#kek, zoneId });
+    const databaseUrl = installation.stack.addresses.databaseUrls.sts;
+    const leaked = await stealKey({ databaseUrl, zoneKek: this.#kek, zoneId });
     const genuine = await this.#mintWith(leaked.kid);
     const forgeNow = (): string => leaked.forge(genuine, { rev: highestRev, jti: newId() });
     const shownBefore = forgeNow();

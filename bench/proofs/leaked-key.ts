@@ -1,8 +1,10 @@
 // What somebody does who has got hold of a zone's signing key: mandates with whatever claims they like. A drill steals the key
 // from the database with the installation's own key-encryption key, which no service ever gives away.
 import { createPrivateKey, sign, type KeyObject } from 'node:crypto';
-import pg from 'pg';
+import { type ZoneId, knownId } from '#mesh/ids';
+import { createPool } from '#mesh/postgres';
 import { createKeyring, open } from '#mesh/secrets';
+import { createLogger } from '#mesh/telemetry';
 
 export interface LeakedKey {
   readonly kid: string;
@@ -23,7 +25,7 @@ function forge(key: KeyObject, kid: string, claims: unknown): string {
 }
 
 /** The claims of a mandate, unverified. */
-export function claimsOf(mandate: string): Readonly<Record<string, unknown>> {
+function claimsOf(mandate: string): Readonly<Record<string, unknown>> {
   return JSON.parse(Buffer.from(mandate.split('.')[1] ?? '', 'base64url').toString('utf8')) as Record<string, unknown>;
 }
 
@@ -35,23 +37,20 @@ export function kidOf(mandate: string): string {
   return String(header.kid);
 }
 
-/** Steals the key that signs now. */
-export async function stealKey(at: { administratorUrl: string; zoneKek: string; zoneId: string }): Promise<LeakedKey> {
-  const client = new pg.Client({ connectionString: at.administratorUrl });
-  await client.connect();
-  try {
-    const { rows } = await client.query<Row>(
+/** Steals the key that signs now, as the STS would read it. */
+export async function stealKey(from: { databaseUrl: string; zoneKek: string; zoneId: string }): Promise<LeakedKey> {
+  const logger = createLogger({ service: 'sts', level: 'error', replica: 'thief' });
+  await using database = createPool({ service: 'sts', connectionString: from.databaseUrl, max: 1, logger });
+  const row = await database.inZone(knownId<ZoneId>(from.zoneId), (tx) =>
+    tx.one<Row>(
       `SELECT id, envelope FROM sts.zone_keys
         WHERE zone_id = $1 AND signs_from <= clock_timestamp() AND (signs_until IS NULL OR signs_until > clock_timestamp())`,
-      [at.zoneId],
-    );
-    const [row] = rows;
-    if (row === undefined) throw new Error('the zone has no key that signs');
-    const location = { table: 'sts.zone_keys', column: 'envelope', rowId: row.id };
-    const pkcs8 = open(createKeyring({ current: at.zoneKek }), row.envelope, location);
-    const key = createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' });
-    return { kid: row.id, forge: (genuine, claims) => forge(key, row.id, { ...claimsOf(genuine), ...claims }) };
-  } finally {
-    await client.end();
-  }
+      [from.zoneId],
+    ),
+  );
+  if (row === undefined) throw new Error('the zone has no key that signs');
+  const location = { table: 'sts.zone_keys', column: 'envelope', rowId: row.id };
+  const pkcs8 = open(createKeyring({ current: from.zoneKek }), row.envelope, location);
+  const key = createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' });
+  return { kid: row.id, forge: (genuine, claims) => forge(key, row.id, { ...claimsOf(genuine), ...claims }) };
 }

@@ -19,6 +19,7 @@ import { bindPolicyFlows } from './flows/bind-policy.ts';
 import { bindTokenFlows } from './flows/bind-tokens.ts';
 import { providerFlows } from './flows/connections/provider-flows.ts';
 import { exchangeToken } from './flows/exchange-token/exchange-token.ts';
+import { keepHouse } from './flows/keep-house.ts';
 import { makeZoneKey, sealSecret } from './flows/keep-secrets.ts';
 import { mintSession } from './flows/mint-session.ts';
 import { watchHold } from './flows/watch-hold.ts';
@@ -49,7 +50,7 @@ import { openRevocationDatabase } from './outbound/postgres/revocation-database.
 import { openTokenRevocation } from './outbound/postgres/open-token-revocation.ts';
 import { createSealedValues } from './outbound/postgres/sealed-values-postgres.ts';
 import { createSessionRecordsPostgres } from './outbound/postgres/session-records-postgres.ts';
-import { startHousekeeping } from './outbound/postgres/start-housekeeping.ts';
+import { createHousekeeping } from './outbound/postgres/housekeeping-postgres.ts';
 import { shareByZone } from './outbound/postgres/zone-shares.ts';
 import type { ZoneShares } from './outbound/postgres/zone-shares.ts';
 import { openTrail } from './outbound/redis/open-trail.ts';
@@ -152,6 +153,7 @@ function bindPorts({ config, foundation, own }: Base, parts: Parts) {
     refusalSampler: createRefusalSampler({ clock }),
     sessionRecords: createSessionRecordsPostgres(parts.shares),
     sealedValues: createSealedValues(foundation.database),
+    housekeeping: createHousekeeping(foundation.database),
     ...openTokenRevocation(foundation.database, parts.shares, clock),
     ...parts.clients.ports,
     // Verifiers that hold their view over this replica: 1,024 streams of a few KiB, and a sixteenth of them for one zone.
@@ -273,11 +275,10 @@ export async function wire(config: StsConfig): Promise<Wired> {
   const relay = stack.use(createLedgerRelay('sts', foundation, config));
   const stop = new AbortController();
   stack.defer(() => stop.abort());
-  const { revocations } = parts.knowledge;
-  const health = createStsHealth({ ...parts, database: foundation.database, revocations });
+  const { knowledge } = parts;
+  const health = createStsHealth({ ...parts, ...knowledge, database: foundation.database });
   const ports = bindPorts(base, parts);
   const surface = stack.use(await openSurface(base, ports, { health, parts }));
-  const { knowledge } = parts;
   observeSizes(foundation.metrics, () => knowledge.sizes());
   const opened = stack.move();
   return {
@@ -289,9 +290,10 @@ export async function wire(config: StsConfig): Promise<Wired> {
       for (const handling of invalidationHandling(knowledge.drops)) knowledge.follow(handling);
       await knowledge.revocations.start();
       void watch(base, stop.signal);
-      const { currentKeyId } = parts.vault;
       const isKekRotating = config.keys.zoneKekPrevious !== undefined;
-      void startHousekeeping({ ...foundation, ...ports, own: base.own, currentKeyId, isKekRotating }, stop.signal);
+      const onUnderPreviousKey = (count: number): void => base.own.underPreviousKey.set(count);
+      const onTrouble = (error: unknown): void => foundation.logger.warn({ error }, 'housekeeping was interrupted');
+      void keepHouse({ ...ports, isKekRotating, onUnderPreviousKey, onTrouble }, stop.signal);
     },
     [Symbol.asyncDispose]: async () => opened.disposeAsync(),
   };

@@ -1,10 +1,8 @@
 // The sweep that seals everything anew: what it changes, what it leaves, and what it does when others write meanwhile.
-import { randomBytes } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { createKeyring } from '#mesh/secrets';
 import type { AuditEventDraft } from '#mesh/trail';
 import { createSealedValuesMemory } from '../outbound/memory/sealed-values-memory.ts';
-import { createVault } from '../outbound/signing/vault-envelopes.ts';
+import { createVaultMemory } from '../outbound/memory/vault-memory.ts';
 import { resealSecrets } from './reseal-secrets.ts';
 import type { ResealProgress } from './reseal-secrets.ts';
 
@@ -12,12 +10,12 @@ const column = { table: 'api.provider_secrets', column: 'envelope' };
 const keys = { table: 'sts.zone_keys', column: 'envelope' };
 const at = (rowId: string, of = column) => ({ ...of, rowId });
 const secret = Buffer.from('the secret');
+const [before, after, strange] = ['0b'.repeat(8), '0a'.repeat(8), '05'.repeat(8)] as const;
 
 function setUp() {
-  const [before, after] = [randomBytes(32).toString('hex'), randomBytes(32).toString('hex')];
-  const old = createVault(createKeyring({ current: before }));
-  const vault = createVault(createKeyring({ current: after, previous: before }));
-  const alone = createVault(createKeyring({ current: after }));
+  const old = createVaultMemory(before);
+  const vault = createVaultMemory(after, before);
+  const alone = createVaultMemory(after);
   const sealedValues = createSealedValuesMemory([column, keys]);
   const events: AuditEventDraft[] = [];
   const evidence = {
@@ -71,7 +69,7 @@ describe('the re-seal sweep', () => {
 
   it('leaves what no key opens, names it, and goes on', async () => {
     const { old, sealedValues, run, events, openedAlone } = setUp();
-    const stranger = createVault(createKeyring({ current: randomBytes(32).toString('hex') }));
+    const stranger = createVaultMemory(strange);
     const foreign = stranger.seal(secret, at('a'));
     sealedValues.put('z1', at('a'), foreign);
     sealedValues.put('z1', at('b'), old.seal(secret, at('elsewhere')));

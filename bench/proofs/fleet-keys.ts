@@ -28,10 +28,7 @@ function told(service: ServiceName, current: SharedKeys, previous: SharedKeys): 
 }
 
 /** The parts that are replicas of a service, the first one first. */
-export function partsOf(
-  installation: Pick<ProofInstallation, 'replicaUrls'>,
-  service: ServiceName,
-): readonly PartName[] {
+function partsOf(installation: Pick<ProofInstallation, 'replicaUrls'>, service: ServiceName): readonly PartName[] {
   return installation.replicaUrls(service).map((_, at) => (at === 0 ? service : (`${service}-${at + 1}` as const)));
 }
 
