@@ -254,7 +254,7 @@ describe('the form', () => {
   });
 
   it('names what it cannot do yet', async () => {
-    for (const name of ['actor_token', 'session_id']) {
+    for (const name of ['session_id', 'approval_id']) {
       const reply = await sts.post('/oauth/2/token', form({ ...whole(), [name]: 'x' }));
       expectRefusal(reply, 400, 'invalid_request');
       expect(String(reply.body['error_description'])).toContain(name);
@@ -272,6 +272,10 @@ describe('the form', () => {
       ...Object.keys(whole()),
       'scope',
       'subject_token',
+      'subject_token_type',
+      'actor_token',
+      'actor_token_type',
+      'challenge_id',
       'agent_session_id',
       'ttl_seconds',
       'delegation_edge_id',
