@@ -37,6 +37,7 @@ import { createProviderPeer } from './outbound/peer/provider-peer.ts';
 import { createSecretSealing } from './outbound/peer/secret-sealing.ts';
 import { createStsPeer } from './outbound/peer/sts-peer.ts';
 import { createControlStore } from './outbound/postgres/control-store.ts';
+import { loadPolicyTemplates } from './outbound/templates/policy-templates.ts';
 import type { ApiDeps } from './ports/deps.ts';
 
 /** Rate limits live in Redis' database 1 (the seeds). */
@@ -97,6 +98,7 @@ function apiDeps(config: ApiConfig, { database, clock }: Foundation, opened: Asy
     sealing: createSecretSealing(sts),
     providers: createProviderPeer(sts),
     trials: createPolicyTrials(sts),
+    policyTemplates: loadPolicyTemplates(),
     ledger: createLedgerReader(audit),
     recorded: createRecordedDecisions(audit),
     sessions: createAgentSessions(peer('coordinator', config.peers.coordinatorUrl)),

@@ -94,6 +94,7 @@ export function bindFlows(deps: ApiDeps) {
     policySets: bindPolicySets(deps),
     approvals: bindApprovals(deps),
     policyTrials: bindPolicyTrials(deps),
+    policyTemplates: deps.policyTemplates,
     secrets: { reseal: (call: AdminCall, reseal: Reseal) => resealSecrets(deps, call, reseal) },
     tokens: { introspect: (call: ZoneCall, token: string) => introspectToken(deps, call, token) },
     zoneKeys: {

@@ -1,6 +1,7 @@
 // What the flows of the control plane may use.
 import type { JsonObject } from '#mesh/failure';
 import type { IdSource } from '#mesh/ids';
+import type { PolicyTemplate } from '../domain/policy-template.ts';
 import type { AgentSessions } from './agent-sessions.ts';
 import type { ControlStore } from './control-store.ts';
 import type { ProviderPeer } from './provider-peer.ts';
@@ -18,6 +19,7 @@ export interface ApiDeps {
   readonly providers: ProviderPeer;
   readonly ledger: LedgerReader;
   readonly trials: PolicyTrials;
+  readonly policyTemplates: readonly PolicyTemplate[];
   readonly recorded: RecordedDecisions;
   readonly sessions: AgentSessions;
   readonly barrier: RevocationBarrier;

@@ -74,14 +74,14 @@ describe('a zone', () => {
 });
 
 describe('a starter policy', () => {
-  test.each(['role-based', 'per-resource-scopes', 'delegation-bounded'])(
-    '%s allows nothing without data',
-    async (id) => {
-      await enforce(id, {});
-      expect(await exchange('calendar:read')).toBe(403);
-      expect(await exchange('calendar:read calendar:write')).toBe(403);
-    },
-  );
+  test.each([
+    ...['role-based', 'attribute-based', 'per-resource-scopes', 'delegation-bounded', 'per-tool', 'step-up-by-scope'],
+    ...['business-hours', 'read-only-by-default'],
+  ])('%s allows nothing without data', async (id) => {
+    await enforce(id, {});
+    expect(await exchange('calendar:read')).toBe(403);
+    expect(await exchange('calendar:read calendar:write')).toBe(403);
+  });
 
   test('by roles allows what a role of the application covers, and not a scope more', async () => {
     await enforce('role-based', { roles: { reader: { 'resource://calendar': ['calendar:read'] } } });

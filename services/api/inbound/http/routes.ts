@@ -44,7 +44,7 @@ export async function addApiRoutes(
   addPolicySetRoutes(router, flows.policySets);
   addActivationRoutes(router, flows.policySets);
   addPolicyTrialRoutes(router, flows.policyTrials);
-  addPolicyTemplateRoutes(router);
+  addPolicyTemplateRoutes(router, flows.policyTemplates);
   addApprovalRoutes(router, flows.approvals);
   addTokenRoutes(router, flows.tokens);
   addRevocationRoutes(router, flows.revocations);

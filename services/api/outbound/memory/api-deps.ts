@@ -47,6 +47,7 @@ export function createMemoryApi(): MemoryApi {
     },
     ledger: memoryLedger,
     trials: memoryTrials,
+    policyTemplates: [],
     recorded: memoryRecorded,
     sessions: memorySessions,
     barrier: { wait: applied, waitForAll: applied },
