@@ -8,6 +8,9 @@
 -- SHA-256): all of them may ask for the state, and the first to present one spends the hold. A rejection stands for as long
 -- as the hold would have lived: asking again meanwhile raises nothing.
 --
+-- Every look-up is by the one index made for it, whatever the planner believes of a table that was empty when it planned:
+-- there all indexes cost the same, so a column that has another index is compared in a form that none knows.
+--
 -- Locks, in this order: the principal (advisory), the hold, its failures, the outbox.
 --
 -- Published. sts_pub.approvals (reading) and sts_pub.decide_approval to the API.
@@ -51,12 +54,12 @@ CREATE TABLE sts.approvals (
   CHECK (decided_at IS NOT NULL OR state IN ('pending', 'expired')),
   CHECK ((consumed_at IS NULL) = (state <> 'consumed'))
 );
-CREATE UNIQUE INDEX approvals_live ON sts.approvals (zone_id, binding) WHERE state IN ('pending', 'approved');
-CREATE INDEX approvals_rejected ON sts.approvals (zone_id, binding, expires_at) WHERE state = 'rejected';
-CREATE INDEX approvals_waiting ON sts.approvals (zone_id, application_id, subject) WHERE state = 'pending';
+CREATE UNIQUE INDEX approvals_live ON sts.approvals (binding, zone_id) WHERE state IN ('pending', 'approved');
+CREATE INDEX approvals_binding ON sts.approvals (binding, zone_id);
+CREATE INDEX approvals_waiting ON sts.approvals (subject, application_id, zone_id) WHERE state = 'pending';
 CREATE INDEX approvals_listed ON sts.approvals (zone_id, created_at DESC, id DESC);
 CREATE INDEX approvals_due ON sts.approvals (expires_at) WHERE state IN ('pending', 'approved');
-CREATE INDEX approvals_age ON sts.approvals (expires_at);
+CREATE INDEX approvals_age ON sts.approvals (expires_at) WHERE state NOT IN ('pending', 'approved');
 CALL caracal.bind_to_zone('sts.approvals');
 CREATE POLICY sweep ON sts.approvals TO caracal_owner USING (true);
 
@@ -122,6 +125,7 @@ CREATE FUNCTION sts.raise_approval(p_zone text, p_id text, p_hold jsonb, p_secre
 RETURNS TABLE (outcome text, approval_id text, ends_at timestamptz, database_time timestamptz)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
 AS $$
 DECLARE
   v_now timestamptz;
@@ -137,9 +141,8 @@ BEGIN
 
   FOR v_hold IN
     SELECT a.* FROM sts.approvals AS a
-    WHERE a.zone_id = p_zone AND a.binding = p_hold ->> 'binding'
+    WHERE a.binding = p_hold ->> 'binding' AND a.zone_id || '' = p_zone
       AND (a.state IN ('pending', 'approved') OR (a.state = 'rejected' AND a.expires_at > v_now))
-    ORDER BY a.created_at DESC
     FOR UPDATE
   LOOP
     IF v_hold.state = 'rejected' THEN
@@ -159,8 +162,8 @@ BEGIN
   END LOOP;
 
   SELECT count(*), min(a.expires_at) INTO v_waiting, v_frees FROM sts.approvals AS a
-  WHERE a.zone_id = p_zone AND a.application_id = p_hold ->> 'application_id' AND a.subject = p_hold ->> 'subject'
-    AND a.state = 'pending' AND a.expires_at > v_now;
+  WHERE a.subject = p_hold ->> 'subject' AND a.application_id || '' = p_hold ->> 'application_id'
+    AND a.zone_id || '' = p_zone AND a.state = 'pending' AND a.expires_at > v_now;
   IF v_waiting >= 16 THEN
     RETURN QUERY SELECT 'too_many'::text, ''::text, v_frees, v_now;
     RETURN;
@@ -210,6 +213,7 @@ CREATE FUNCTION sts.present_approval(
 RETURNS TABLE (outcome text, challenge_type text, ends_at timestamptz, decided_by text, database_time timestamptz)
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
 AS $$
 DECLARE
   v_now timestamptz;
@@ -265,6 +269,7 @@ CREATE FUNCTION sts.approval_status(p_id text, p_secret_digest bytea)
 RETURNS TABLE (zone_id text, challenge_type text, state text, ends_at timestamptz, database_time timestamptz)
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
 BEGIN ATOMIC
   SELECT a.zone_id::text, a.challenge_type,
     CASE WHEN a.state IN ('pending', 'approved') AND a.expires_at <= clock_timestamp() THEN 'expired' ELSE a.state END,
@@ -279,15 +284,18 @@ GRANT EXECUTE ON FUNCTION sts.approval_status(text, bytea) TO caracal_sts;
 CREATE FUNCTION sts.sweep_approvals(p_limit int) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
 AS $$
 DECLARE
   v_hold sts.approvals;
+  v_now timestamptz := clock_timestamp();
   v_count int := 0;
   v_gone int;
+  v_ended text[];
 BEGIN
   FOR v_hold IN
     SELECT a.* FROM sts.approvals AS a
-    WHERE a.state IN ('pending', 'approved') AND a.expires_at <= clock_timestamp()
+    WHERE a.state IN ('pending', 'approved') AND a.expires_at <= v_now
     ORDER BY a.expires_at LIMIT p_limit
     FOR UPDATE SKIP LOCKED
   LOOP
@@ -296,14 +304,15 @@ BEGIN
     v_count := v_count + 1;
   END LOOP;
 
-  DELETE FROM sts.approvals AS a WHERE a.id IN (
+  v_ended := ARRAY(
     SELECT o.id FROM sts.approvals AS o
-    WHERE o.expires_at < clock_timestamp() - interval '24 hours' AND o.state NOT IN ('pending', 'approved')
+    WHERE o.expires_at < v_now - interval '24 hours' AND o.state NOT IN ('pending', 'approved')
     ORDER BY o.expires_at LIMIT p_limit
     FOR UPDATE SKIP LOCKED);
+  DELETE FROM sts.approvals AS a WHERE a.id = ANY (v_ended);
   GET DIAGNOSTICS v_gone = ROW_COUNT;
   v_count := v_count + v_gone;
-  DELETE FROM sts.approval_failures AS f WHERE f.since < clock_timestamp() - interval '1 hour';
+  DELETE FROM sts.approval_failures AS f WHERE f.since < v_now - interval '1 hour';
   RETURN v_count;
 END
 $$;
@@ -329,6 +338,7 @@ CREATE FUNCTION sts_pub.decide_approval(
   p_zone text, p_id text, p_decision text, p_approver text, p_token text, p_reason text) RETURNS text
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
 AS $$
 DECLARE
   v_hold sts.approvals;

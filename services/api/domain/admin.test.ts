@@ -43,19 +43,14 @@ describe('what an admin token may do', () => {
   });
 
   test('decides approvals as a named approver only, and then does nothing else', () => {
+    const sub = fc.option(fc.constant('alice'), { nil: undefined });
     fc.assert(
-      fc.property(
-        zones,
-        zones,
-        capability,
-        fc.option(fc.constant('alice'), { nil: undefined }),
-        (own, wanted, can, sub) => {
-          const verdict = judgeAdmin({ ...admin(own, can), sub }, { zoneId: wanted, access: 'approve' });
-          const mayReach = own === undefined || own === wanted;
-          expect(verdict === 'allowed').toBe(mayReach && can === 'approve' && sub !== undefined);
-          if (verdict !== 'allowed') expect(verdict).toBe(mayReach ? 'permission_denied' : 'admin_token_zone_mismatch');
-        },
-      ),
+      fc.property(fc.record({ own: zones, wanted: zones, can: capability, sub }), (at) => {
+        const verdict = judgeAdmin({ ...admin(at.own, at.can), sub: at.sub }, { zoneId: at.wanted, access: 'approve' });
+        const mayReach = at.own === undefined || at.own === at.wanted;
+        expect(verdict === 'allowed').toBe(mayReach && at.can === 'approve' && at.sub !== undefined);
+        if (verdict !== 'allowed') expect(verdict).toBe(mayReach ? 'permission_denied' : 'admin_token_zone_mismatch');
+      }),
     );
   });
 
