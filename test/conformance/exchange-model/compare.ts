@@ -29,14 +29,6 @@ export function emptyTally(): Tally {
   return { exchanges: 0, granted: 0, partly: 0, refused: 0, leftOut: 0, because: {}, by: {}, divergences: [] };
 }
 
-export function addTally(sum: Tally, more: Tally): void {
-  for (const name of ['exchanges', 'granted', 'partly', 'refused', 'leftOut'] as const) sum[name] += more[name];
-  for (const kind of ['because', 'by'] as const) {
-    for (const [name, count] of Object.entries(more[kind])) sum[kind][name] = (sum[kind][name] ?? 0) + count;
-  }
-  sum.divergences.push(...more.divergences);
-}
-
 /**
  * Runs a world's script at both. The model's time passes only when a script says so; where the service's passes by itself,
  * a life may be shorter by as much as has passed, and never longer.

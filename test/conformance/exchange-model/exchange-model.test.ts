@@ -9,7 +9,7 @@ import { runFlowWorlds } from './flow-worlds.ts';
 import { startPeopleIssuer } from './people-issuer.ts';
 import { randomOf } from './seeded.ts';
 import { createWireSubject } from './wire-subject.ts';
-import { randomWorld } from './world.ts';
+import { randomWorld } from './random-world.ts';
 
 /** The long proof runs this file at its own size and reads what came out. */
 const wireExchanges = Number(process.env['CARACAL_WIRE_EXCHANGES'] ?? 150);

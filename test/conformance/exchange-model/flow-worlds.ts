@@ -5,7 +5,7 @@ import { emptyTally, runWorld } from './compare.ts';
 import type { Tally } from './compare.ts';
 import { createFlowSubject } from './flow-subject.ts';
 import { randomOf } from './seeded.ts';
-import { randomWorld } from './world.ts';
+import { randomWorld } from './random-world.ts';
 
 /** Long enough for mandates of mandates, short enough that a world is soon another. */
 const stepsPerWorld = 24;
