@@ -210,6 +210,7 @@ describe('response headers', () => {
   test.each([
     'Server',
     'X-Powered-By',
+    'DPoP-Nonce',
     'X-AspNet-Version',
     'Connection',
     'Keep-Alive',

@@ -75,6 +75,7 @@ describe('deciding headers', () => {
   test.each([
     [['Authorization', 'a', 'authorization', 'b'], 'authorization'],
     [['X-Caracal-Resource', 'a', 'x-caracal-resource', 'a'], 'x-caracal-resource'],
+    [['DPoP', 'a', 'dpop', 'b'], 'dpop'],
     [['Host', 'a', 'host', 'b'], 'host'],
     [['Content-Type', 'a', 'content-type', 'b'], 'content-type'],
   ])('sees a repeated one in %j', (raw, name) => expect(readDecidingHeaders(raw).repeated).toBe(name));

@@ -196,6 +196,21 @@ describe('the mandate of a session', () => {
     expect(cnfOf((named.body as unknown as Started).mandate.token)).toEqual({ jkt: child.jkt });
   });
 
+  it('is bound over JSON as over RPC', async () => {
+    const token = await boundMandate(bound);
+    const child = holderKey();
+    const path = `/zones/${world.zone.id}/agents`;
+    const body = { application_id: bound.id, mandate: true, dpop_jkt: child.jkt };
+    const start = async (nonce?: string): Promise<Answer> => {
+      const dpop = proof(path, token, { nonce });
+      return world.json(`POST ${path}`, { headers: { authorization: `DPoP ${token}`, dpop }, body });
+    };
+    const first = await start();
+    const answer = first.status === 201 ? first : await start(String(first.headers['dpop-nonce']));
+    expect(answer.status).toBe(201);
+    expect(cnfOf((answer.body as { mandate: { token: string } }).mandate.token)).toEqual({ jkt: child.jkt });
+  });
+
   it('refuses a thumbprint that is none', async () => {
     const token = await boundMandate(bound);
     const answer = await call('StartSession', startMessage(bound, { dpopJkt: 'short' }), { token });
@@ -229,5 +244,20 @@ describe('a proof that the Coordinator passes on', () => {
     const bearer = await world.mandate();
     const path2 = { bearerDpopProof: proof(path, bearer), bearerDpopPath: path };
     expect(await mint({ bearer, ...path2 })).toBe('invalid_token');
+  });
+});
+
+describe('while Redis is away', () => {
+  it('bearers are served and proofs are not, because nobody can say that they are new', async () => {
+    const token = await boundMandate(bound);
+    const bearer = await world.mandate();
+    const list = { zoneId: world.zone.id };
+    expect((await call('ListSessions', list, { token })).status).toBe(200);
+    await world.sts.installation.redis.running().stop();
+    const refused = await call('ListSessions', list, { token });
+    expect([refused.status, refused.reason]).toEqual([503, 'replay_store_unavailable']);
+    expect((await world.rpc('ListSessions', list, { token: bearer })).status).toBe(200);
+    await world.sts.installation.redis.restart();
+    await expect.poll(async () => (await call('ListSessions', list, { token })).status, { timeout: 20_000 }).toBe(200);
   });
 });

@@ -1,11 +1,14 @@
 // Proofs of possession at a running STS: what they bind over the wire, and what a thief gets.
 import { createHash, X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { request as h1Request } from 'node:https';
 import { join } from 'node:path';
 import { Agent, request } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createRedis } from '#mesh/redis';
+import { silentLogger } from '#mesh/telemetry';
 import { createAuthority, issueCertificate } from '../../../dev/certificates.ts';
+import type { Authority } from '../../../dev/certificates.ts';
 import { holderKey, makeProof } from '../../support/proofs.ts';
 import type { HolderKey, ProofParts } from '../../support/proofs.ts';
 import { allowAll, claimsOf, form, grantType, startSts } from './sts-installation.ts';
@@ -144,9 +147,48 @@ describe('a client certificate', () => {
     const { tlsFolder } = sts.installation;
     const read = (name: string): string => readFileSync(join(tlsFolder, name), 'utf8');
     const agent = agentWith({ cert: read('gateway.pem'), key: read('gateway-key.pem') });
-    const reply = await post(agent, apps.allowed, {});
+    const reply = await post(agent, body(apps.allowed));
     expect(claimsOf(reply).cnf).toBeUndefined();
     await agent.destroy();
+  });
+});
+
+describe('CLIENT_CA_FILE', () => {
+  it('lets only certificates of its authorities prove anything', async () => {
+    const root = await createAuthority({ commonName: 'clients' });
+    const file = join(sts.installation.tlsFolder, 'clients.pem');
+    writeFileSync(file, root.certificatePem);
+    const replica = await sts.installation.startReplica('sts', { overrides: { CLIENT_CA_FILE: file } });
+    const [known, unknown] = [await client('known', root), await client('unknown')];
+    expect(claimsOf(await known.ask(apps.required, {}, replica.url)).cnf).toEqual({ 'x5t#S256': known.thumbprint });
+    expect(told(await unknown.ask(apps.required, {}, replica.url))).toEqual([400, 'invalid_dpop_proof']);
+    await Promise.all([known, unknown].map(async ({ agent }) => agent.destroy()));
+    await replica.process.stop();
+  });
+});
+
+describe('after Redis has lost its memory', () => {
+  it('a proof that was used at one STS is not taken at another', async () => {
+    const replica = await sts.installation.startReplica('sts');
+    const dpop = proof(holderKey());
+    const headers = { 'content-type': 'application/x-www-form-urlencoded', dpop };
+    const agent = agentWith({});
+    const first = await request(`${replica.url}${path}`, {
+      method: 'POST',
+      headers,
+      body: body(apps.allowed),
+      dispatcher: agent,
+    });
+    expect(first.statusCode).toBe(200);
+    await first.body.dump();
+    await agent.destroy();
+    const redis = createRedis({ url: sts.installation.redis.running().url, db: 0, name: 'test', logger: silentLogger });
+    await redis.untilUp(AbortSignal.timeout(5_000));
+    await redis.call('FLUSHALL');
+    await redis[Symbol.asyncDispose]();
+    const again = async (): Promise<unknown> => told(await ask(apps.allowed, dpop));
+    await expect.poll(again, { timeout: 20_000 }).toEqual([400, 'use_dpop_nonce']);
+    await replica.process.stop();
   });
 });
 
@@ -166,31 +208,33 @@ describe('while Redis is away', () => {
   });
 });
 
-function agentWith(certificate: { readonly cert: string; readonly key: string }): Agent {
+function agentWith(certificate: { readonly cert?: string; readonly key?: string }): Agent {
   const ca = readFileSync(join(sts.installation.tlsFolder, 'ca.pem'));
   return new Agent({ connect: { ca, servername: 'localhost', ...certificate } });
 }
 
-async function post(agent: Agent, app: TestApplication, fields: FormFields): Promise<Reply> {
+async function post(agent: Agent, text: string, url = sts.url): Promise<Reply> {
   const headers = { 'content-type': 'application/x-www-form-urlencoded' };
-  const reply = await request(`${sts.url}${path}`, {
+  const reply = await request(`${url}${path}`, {
     method: 'POST',
     dispatcher: agent,
     headers,
-    body: body(app, fields),
+    body: text,
   });
   return { status: reply.statusCode, headers: reply.headers, body: (await reply.body.json()) as Reply['body'] };
 }
 
-/** A client with a certificate of an authority that nobody here knows. */
-async function client(commonName: string) {
-  const issued = await issueCertificate(await createAuthority({ commonName: `${commonName} root` }), { commonName });
+/** A client with a certificate of this authority, or of one that nobody knows. */
+async function client(commonName: string, authority?: Authority) {
+  const root = authority ?? (await createAuthority({ commonName: `${commonName} root` }));
+  const issued = await issueCertificate(root, { commonName });
   const { raw } = new X509Certificate(issued.certificatePem);
   const agent = agentWith({ cert: issued.certificatePem, key: issued.privateKeyPem });
   return {
     agent,
     thumbprint: createHash('sha256').update(raw).digest('base64url'),
-    ask: async (app: TestApplication, fields: FormFields = {}): Promise<Reply> => post(agent, app, fields),
+    ask: async (app: TestApplication, fields: FormFields = {}, url = sts.url): Promise<Reply> =>
+      post(agent, body(app, fields), url),
   };
 }
 
