@@ -144,10 +144,29 @@ describe('providers', () => {
     expect(told.map(({ text }) => text).join()).not.toContain(canary);
   });
 
-  test('of kinds that do not work yet are refused in words', async () => {
-    const refused = await post(`${base}/providers`, { identifier: 'o', kind: 'oauth2_client_credentials' });
+  test('of unknown kinds are refused in words', async () => {
+    const refused = await post(`${base}/providers`, { identifier: 'o', kind: 'workload' });
     expect(refused).toMatchObject({ status: 400, body: { error: 'invalid_request' } });
-    expect(String(refused.body['error_description'])).toContain('not supported yet');
+    expect(String(refused.body['error_description'])).toContain('oauth2_authorization_code');
+  });
+
+  test('of OAuth servers take closed settings, and the secret that their client is proven with', async () => {
+    const kind = 'oauth2_client_credentials';
+    const config = { token_url: 'https://idp.test/token', client_id: 'us' };
+    const make = (body: object) => post(`${base}/providers`, { identifier: 'idp', kind, ...body });
+    expect(fieldsOf(await make({ config: {}, secrets: { client_secret: 's' } }))).toEqual(['config.token_url']);
+    expect(fieldsOf(await make({ config }))).toEqual(['secrets.client_secret']);
+    expect(fieldsOf(await make({ config: { ...config, redirect_uris: [] } }))).toEqual(['config.redirect_uris']);
+    expect(fieldsOf(await make({ config: { ...config, client_authentication: 'magic' } }))).toEqual([
+      'config.client_authentication',
+    ]);
+    const made = await make({ config, secrets: { client_secret: 's' } });
+    expect(made).toMatchObject({ status: 201, body: { config, secret_names: ['client_secret'] } });
+    const one = `${base}/providers/${textOf(made, 'id')}`;
+    const keyed = { config: { ...config, client_authentication: 'private_key_jwt' } };
+    expect(fieldsOf(await patch(one, keyed, '"1"'))).toEqual(['secrets.private_key']);
+    const open = { config: { ...config, client_authentication: 'none' } };
+    expect(await patch(one, open, '"1"')).toMatchObject({ status: 200, body: { secret_names: ['client_secret'] } });
   });
 
   test('take the settings of their kind and no others', async () => {

@@ -1,7 +1,8 @@
-// Ends a provider that no live resource needs any more.
+// Ends a provider that no live resource needs any more, and with it every connection there is to it.
 import { fail } from '#mesh/failure';
 import type { IfMatch } from '../../domain/entity-tag.ts';
 import type { Provider } from '../../domain/provider-kind.ts';
+import type { ControlTransaction } from '../../ports/control-store.ts';
 import type { ApiDeps } from '../../ports/deps.ts';
 import type { ZoneCall } from '../admin-call.ts';
 import { changeGuarded } from '../change-guarded.ts';
@@ -22,8 +23,23 @@ export async function archiveProvider(
     apply: async (tx) => {
       // The row is locked: a resource that is about to name it waits, and finds it gone.
       if (await tx.hasResourceOf(id)) throw fail('conflict', { description: 'A resource uses this provider.' });
+      await endConnections(tx, id);
       return tx.providers.archive(id);
     },
     tell: (tx, changed) => tx.invalidate('provider', id, changed.version),
   });
 }
+
+/** Tokens of a provider that is gone are of use to nobody but a thief. */
+async function endConnections(tx: ControlTransaction, providerId: string): Promise<void> {
+  for (const state of ['active', 'broken'] as const) {
+    for (;;) {
+      const { items } = await tx.connections.page({ limit: pageSize, cursor: undefined }, { providerId, state });
+      for (const { id } of items) await tx.revokeConnection(id);
+      if (items.length < pageSize) break;
+    }
+  }
+}
+
+/** What one page may hold. */
+const pageSize = 500;

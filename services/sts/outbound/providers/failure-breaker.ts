@@ -43,7 +43,11 @@ export interface FailureBreakerOptions {
   readonly halfOpenAfterMs?: number | undefined;
 }
 
-const isFailure = (outcome: unknown): boolean => (outcome as TokenOutcome).kind === 'unavailable';
+/** That our own places were taken says nothing about the provider. */
+function isFailure(outcome: unknown): boolean {
+  const { kind, ...about } = outcome as TokenOutcome;
+  return kind === 'unavailable' && !('cause' in about && about.cause === 'crowded');
+}
 
 export function createFailureBreaker(options: FailureBreakerOptions): FailureBreaker {
   const { clock, onOpen, halfOpenAfterMs = openMs } = options;
