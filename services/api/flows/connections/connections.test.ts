@@ -24,11 +24,11 @@ describe('a connection', () => {
   it('is told to every replica when it is made and when it ends, with who did it', async () => {
     const { flows, call, provider, told } = await world();
     const { state } = await flows.connections.begin(call, { providerId: provider.id, subject: '', redirectUri });
-    expect(told('invalidate')).toHaveLength(1);
+    const before = told('invalidate').length;
     const connection = await flows.connections.complete(call, { state, code: 'c', issuer: '' });
     expect(told('invalidate').at(-1)?.what).toMatchObject({ kind: 'provider', id: provider.id });
     await flows.connections.revoke(call, connection.id);
-    expect(told('invalidate')).toHaveLength(3);
+    expect(told('invalidate')).toHaveLength(before + 2);
     const actions = told('mutation').map(({ what }) => what['action']);
     expect(actions).toEqual(expect.arrayContaining(['connection.begin', 'connection.complete', 'connection.revoke']));
     await expect(flows.connections.revoke(call, connection.id)).rejects.toEqual(refusedFor('not_found'));
