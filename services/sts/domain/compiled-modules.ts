@@ -44,8 +44,7 @@ const kept: readonly Replacement[] = [
   { builtin: 'array.concat', arity: 2 },
   { builtin: 'startswith', arity: 2 },
   { builtin: 'endswith', arity: 2 },
-  { builtin: 'contains', arity: 2 },
-  { builtin: 'concat', arity: 2 },
+  { builtin: 'concat', arity: 2, given: 'is_array(b)' },
   { builtin: 'split', arity: 2, given: 'b != ""' },
   { builtin: 'replace', arity: 3, given: 'b != ""' },
   { builtin: 'trim_prefix', arity: 2 },
@@ -73,8 +72,8 @@ const leftToServer: readonly (readonly [arity: number, names: string])[] = [
   [3, 'array.slice substring glob.match regex.find_all_string_submatch_n'],
 ];
 
-/** A relation, which no rule can stand in for. */
-const unreplaceable = new Set(['walk']);
+/** No rule can stand in for a relation, or for a function whose name is a keyword. */
+const unreplaceable = new Set(['walk', 'contains']);
 
 const letters = ['a', 'b', 'c'];
 
@@ -130,6 +129,30 @@ function hasDelicateNumber(source: string): boolean {
   return false;
 }
 
+/**
+ * Objects and sets have an order in OPA's server and none in compiled code, which shows where arrays are made of them. A bar
+ * right inside brackets is such a comprehension, or a union in an array, which is rare.
+ */
+function hasArrayComprehension(source: string): boolean {
+  const open: string[] = [];
+  for (const { kind, text } of tokens(source)) {
+    if (kind !== 'other') continue;
+    if ('[({'.includes(text)) open.push(text);
+    else if ('])}'.includes(text)) open.pop();
+    else if (text === '|' && open.at(-1) === '[') return true;
+  }
+  return false;
+}
+
+function callsUnreplaceable(source: string): boolean {
+  let name = '';
+  for (const { kind, text } of tokens(source)) {
+    if (text === '(' && unreplaceable.has(name)) return true;
+    name = kind === 'name' ? text : '';
+  }
+  return false;
+}
+
 function isWhole(value: unknown): boolean {
   if (typeof value === 'number') return Number.isSafeInteger(value);
   return typeof value !== 'object' || value === null || Object.values(value).every(isWhole);
@@ -139,9 +162,8 @@ function isWhole(value: unknown): boolean {
 export function mayBeCompiled(sources: readonly string[], params: object): boolean {
   if (!isWhole(params)) return false;
   return sources.every((source) => {
-    if (hasDelicateNumber(source)) return false;
-    for (const { kind, text } of tokens(source)) if (kind === 'name' && unreplaceable.has(text)) return false;
-    return findPackageClause(source).kind === 'found';
+    if (hasDelicateNumber(source) || hasArrayComprehension(source)) return false;
+    return !callsUnreplaceable(source) && findPackageClause(source).kind === 'found';
   });
 }
 

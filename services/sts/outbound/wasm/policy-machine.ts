@@ -17,7 +17,7 @@ interface Instance {
 }
 
 export interface Machine {
-  /** The results by policy as JSON; undefined when the set gave up, and OPA's server has to say. */
+  /** The results by policy, JSON unless there is a set in them; undefined when OPA's server has to say. */
   evaluate(inputJson: string): string | undefined;
 }
 
@@ -77,6 +77,8 @@ function instantiate(module: WasmModule): Instance {
 }
 
 const alignment = 8;
+/** As JSON a set would be an array in no order; in Rego's notation it is no JSON, and seen. */
+const regoNotation = 1;
 
 function run({ memory, evaluate, dataAddress, heapStart }: Instance, inputJson: string): string {
   const bytes = encoder.encode(inputJson);
@@ -84,12 +86,12 @@ function run({ memory, evaluate, dataAddress, heapStart }: Instance, inputJson: 
   if (missing > 0) memory.grow(Math.ceil(missing / pageBytes));
   new Uint8Array(memory.buffer).set(bytes, heapStart);
   const heap = Math.ceil((heapStart + bytes.length) / alignment) * alignment;
-  return textAt(memory, evaluate(0, 0, dataAddress, heapStart, bytes.length, heap, 0));
+  return textAt(memory, evaluate(0, 0, dataAddress, heapStart, bytes.length, heap, regoNotation));
 }
 
-/** `[{"result": …}]` is what one entry point answers; anything else is none. */
+/** `{{"result":…}}`, a set of one, is what one entry point answers in Rego's notation; anything else is none. */
 function resultOf(answer: string): string | undefined {
-  const [head, tail] = ['[{"result":', '}]'];
+  const [head, tail] = ['{{"result":', '}}'];
   return answer.startsWith(head) && answer.endsWith(tail) ? answer.slice(head.length, -tail.length) : undefined;
 }
 
