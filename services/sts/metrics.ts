@@ -24,6 +24,10 @@ export interface StsMetrics {
   /** Sealed values that ZONE_KEK does not open, while ZONE_KEK_PREVIOUS is set. */
   readonly underPreviousKey: GaugeMetric;
   readonly authorizeStreams: GaugeMetric;
+  /** Verifiers outside that follow revocation through this replica. */
+  readonly revocationStreams: GaugeMetric;
+  /** Answers about tokens by what was asked, and active, inactive, revoked, nothing or the failure's reason. */
+  readonly tokenQuestions: CounterMetric<'question' | 'outcome'>;
   /** Holds raised, joined, refused and spent, and what presented ones were worth. */
   readonly approvals: CounterMetric<'outcome'>;
   /** Requests that wait for an approver's word. */
@@ -33,6 +37,18 @@ export interface StsMetrics {
   /** Tokens of providers given out: held, renewed, or waited for while another replica renewed. */
   readonly providerTokens: CounterMetric<'source'>;
   readonly providerCircuitsOpened: CounterMetric;
+}
+
+/** Those of mandates that exist: what is asked about them, and who follows their end. */
+function tokenMetrics(metrics: Metrics): Pick<StsMetrics, 'revocationStreams' | 'tokenQuestions'> {
+  return {
+    revocationStreams: metrics.gauge({ name: 'revocation_streams', help: 'Open streams of revocations.' }),
+    tokenQuestions: metrics.counter({
+      name: 'token_questions_total',
+      help: 'Introspections and revocations by outcome.',
+      labels: ['question', 'outcome'],
+    }),
+  };
 }
 
 /** Those of approvals. */
@@ -99,6 +115,7 @@ export function createStsMetrics(metrics: Metrics): StsMetrics {
     ...sealingMetrics(metrics),
     ...approvalMetrics(metrics),
     authorizeStreams: metrics.gauge({ name: 'authorize_streams', help: 'Open authorization streams.' }),
+    ...tokenMetrics(metrics),
     ...providerMetrics(metrics),
   };
 }

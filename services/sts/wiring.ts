@@ -195,7 +195,11 @@ function rpcDeps({ config, foundation: { clock }, own }: Base, ports: Ports, hea
       sealSecret: (secret, location) => sealSecret(ports, secret, location),
     },
     policy: bindPolicyFlows(ports),
-    tokens: { ...bindTokenFlows(ports), onDrain: (listener) => health.onDrain(listener) },
+    tokens: {
+      ...bindTokenFlows(ports),
+      onWatch: (opened) => own.revocationStreams.add(opened ? 1 : -1),
+      onDrain: (listener) => health.onDrain(listener),
+    },
     keys: { resealSecrets: (request) => resealSecrets(ports, request) },
     providers: providerFlows({ ...ports, random: randomBytes, ...config.providers }),
     authorize: {
@@ -221,10 +225,6 @@ async function openSurface(base: Base, ports: Ports, about: { health: Health; pa
   const { config, own } = base;
   const { clock, logger, metrics } = base.foundation;
   const { health, parts } = about;
-  const bearers = openBearerVerifier({
-    ...{ ...config.issuer, ...config.keys, clock },
-    ...{ verifier: parts.knowledge.verifier, marks: ports.singleUse },
-  });
   return createSurface({
     service: 'sts',
     settings: config.listener,
@@ -233,13 +233,13 @@ async function openSurface(base: Base, ports: Ports, about: { health: Health; pa
     metrics,
     health,
     clock,
-    verifyBearer: async (_token, presented) => bearers.verifyPresented(presented),
-    proofNonce: bearers.proofNonce,
+    ...openBearerVerifier({ ...config.issuer, ...config.keys, ...ports, ...parts.knowledge }),
     rpc: (router) => addStsService(router, rpcDeps(base, ports, health)),
     http: async (app) =>
       addEndpoints(app, {
         ...bindTokenFlows(ports),
         issuer: ports.issuer,
+        asked: own.tokenQuestions,
         exchangeToken: async (request) => counted(own, 'exchanges', async () => exchangeToken(ports, request)),
         proofNonce: () => ports.proofChecker.nonce(),
         watchHold: async (question) => watchHold(ports, question),

@@ -1,9 +1,11 @@
 // POST /oauth/2/introspect (RFC 7662) and POST /oauth/2/revoke (RFC 7009), and their aliases: a token, and the client that
 // asks about it, in a form.
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { asFailure } from '#mesh/failure';
 import type { Introspection } from '../../domain/introspection.ts';
 import type { TokenQuestion } from '../../flows/introspect-token.ts';
 import type { RevokeRequest, Revoked } from '../../flows/revoke-token.ts';
+import type { StsMetrics } from '../../metrics.ts';
 import { readClient } from './client-form.ts';
 import { addFormEndpoint, clientFormOf } from './form-endpoint.ts';
 import { FormReader } from './form-reader.ts';
@@ -19,6 +21,7 @@ const defaultWaitMs = 10_000;
 const maxWaitMs = 25_000;
 
 export interface TokenQuestionDeps {
+  readonly asked: StsMetrics['tokenQuestions'];
   readonly introspectToken: (question: TokenQuestion) => Promise<Introspection>;
   readonly revokeToken: (request: RevokeRequest) => Promise<Revoked>;
 }
@@ -54,12 +57,36 @@ function revokedBody({ number, barrier }: Revoked): object {
   };
 }
 
+/** Counts what became of a question. */
+async function counted<T>(
+  asked: TokenQuestionDeps['asked'],
+  question: 'introspect' | 'revoke',
+  work: { readonly answer: () => Promise<T>; readonly outcome: (answer: T) => string },
+): Promise<T> {
+  try {
+    const answer = await work.answer();
+    asked.inc({ question, outcome: work.outcome(answer) });
+    return answer;
+  } catch (error) {
+    asked.inc({ question, outcome: asFailure(error).reason });
+    throw error;
+  }
+}
+
 /** Adds both endpoints. */
 export async function addTokenQuestionEndpoints(app: FastifyInstance, deps: TokenQuestionDeps): Promise<void> {
   await addFormEndpoint(app, introspectPaths, async (request) =>
-    deps.introspectToken(readQuestion(request, () => ({}))),
+    counted(deps.asked, 'introspect', {
+      answer: async () => deps.introspectToken(readQuestion(request, () => ({}))),
+      outcome: ({ active }) => (active ? 'active' : 'inactive'),
+    }),
   );
   await addFormEndpoint(app, revokePaths, async (request) =>
-    revokedBody(await deps.revokeToken(readQuestion(request, (reader) => ({ waitMs: readWait(reader) })))),
+    revokedBody(
+      await counted(deps.asked, 'revoke', {
+        answer: async () => deps.revokeToken(readQuestion(request, (reader) => ({ waitMs: readWait(reader) }))),
+        outcome: ({ number }) => (number === undefined ? 'nothing' : 'revoked'),
+      }),
+    ),
   );
 }

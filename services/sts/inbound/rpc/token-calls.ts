@@ -14,6 +14,7 @@ import { noPeer } from './unary.ts';
 export interface TokenCallFlows {
   readonly introspectForZone: (zoneId: string, token: string) => Promise<Introspection>;
   readonly watchRevocations: (request: WatchRequest) => AsyncIterable<WatchFrame>;
+  readonly onWatch: (opened: boolean) => void;
   /** Calls back when this process begins to drain; gives a function that stops listening. */
   readonly onDrain: (listener: () => void) => () => void;
 }
@@ -66,10 +67,12 @@ export function tokenCalls(flows: TokenCallFlows): TokenCalls {
       const signal = AbortSignal.any([context.signal, draining.signal]);
       const { mandate } = caller;
       const asked = { requestId, traceId: trace.traceId };
+      flows.onWatch(true);
       try {
         const watch = { asked, zoneId, mandate, proven: mandate.proven, signal, abandon };
         for await (const frame of flows.watchRevocations(watch)) yield message(frame);
       } finally {
+        flows.onWatch(false);
         stop();
       }
     },
