@@ -1,5 +1,6 @@
 // Subjects and IdTokens over plain maps, for tests of flows: an id token is the name of a payload that is kept here.
 import type { JsonObject } from '#mesh/failure';
+import { issuerIdOf } from '../../domain/subject-issuer.ts';
 import type { Grant, SubjectIssuer } from '../../domain/subject-issuer.ts';
 import type { IdTokens } from '../../ports/id-tokens.ts';
 import type { SessionRecord } from '../../ports/session-records.ts';
@@ -18,10 +19,13 @@ export function createSubjectsMemory(records: ReadonlyMap<string, SessionRecord>
     issuersOf,
     grantsOf,
     issuers: async (zoneId) => [...issuersOf.values()].filter((issuer) => issuer.zoneId === zoneId),
-    grants: async (_zoneId, applicationId, subject) => grantsOf.get(`${applicationId} ${subject}`) ?? [],
-    async claims(_zoneId, id) {
+    async grants(zoneId, applicationId, subject) {
+      const issuer = issuersOf.get(issuerIdOf(subject) ?? '');
+      return issuer?.zoneId === zoneId ? (grantsOf.get(`${applicationId} ${subject}`) ?? []) : [];
+    },
+    async claims(zoneId, id) {
       const record = records.get(id);
-      return record && (record.subjectClaims ?? {});
+      return record?.zoneId === zoneId ? (record.subjectClaims ?? {}) : undefined;
     },
   };
 }
