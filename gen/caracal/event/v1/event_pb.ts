@@ -210,7 +210,7 @@ export const StreamHeartbeatSchema: GenMessage<StreamHeartbeat> = /*@__PURE__*/
   messageDesc(file_caracal_event_v1_event, 1);
 
 /**
- * An anchor numbered N refuses matching mandates whose `rev` is below N.
+ * An anchor numbered N refuses matching mandates whose `rev` is below N; one on a zone key refuses every `rev`.
  *
  * @generated from message caracal.event.v1.Revocation
  */
@@ -465,6 +465,9 @@ export const AnchorKind = {
   SUBJECT: 6,
 
   /**
+   * A signing key that was retired because it leaked: it refuses whatever the key signed, at any `rev`, because whoever has
+   * the key signs any `rev`. Key ids are used once.
+   *
    * @generated from enum value: ANCHOR_KIND_ZONE_KEY = 7;
    */
   ZONE_KEY: 7,

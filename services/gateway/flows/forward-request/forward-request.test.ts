@@ -477,6 +477,15 @@ describe('an open answer', () => {
     }
   });
 
+  test('is cut when the key that signed its mandate was retired, whatever its `rev`', async () => {
+    const sink = await open();
+    const anchor = { number: 1, zoneId: 'zone', kind: 'zone_key', id: 'kid' } as const;
+    bench.flow.open.revoke({ ...anchor, id: 'key-2' });
+    expect(sink.ended).toBe('open');
+    bench.flow.open.revoke(anchor);
+    expect(sink.ended).toBe('cut');
+  });
+
   test('a caller that reads slowly pauses the upstream, and is given up in the end', async () => {
     const sink = await open();
     sink.readsSlowly = true;
