@@ -61,10 +61,14 @@ function doing({ kind, method, path, arguments_digest: digest, use }: HeldOperat
   return use === 'per_call' ? 'get a mandate for single calls' : 'get a mandate';
 }
 
+function target({ resource, scopes }: ApprovalTarget): string {
+  return scopes.length === 0 ? resource : `${resource} with ${scopes.join(', ')}`;
+}
+
 /** What will be done once it is approved, in one sentence. */
 export function inWords(approval: Pick<Approval, 'applicationId' | 'subject' | 'operation' | 'targets'>): string {
   const { applicationId, subject, operation, targets } = approval;
-  const on = targets.map(({ resource, scopes }) => `${resource} with ${scopes.join(', ')}`).join(' and ');
+  const on = targets.map(target).join(' and ');
   const whose = subject === applicationId ? 'in its own name' : `for ${subject}`;
   return `Application ${applicationId}, ${whose}, will once ${doing(operation)} on ${on}.`;
 }

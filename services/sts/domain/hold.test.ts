@@ -118,7 +118,7 @@ describe('the chain of a request', () => {
   const claims = {
     sub: 'user:issuer-1:ann:the:third',
     client_id: 'client',
-    act: { sub: 'actor', act: { sub: 'first-actor' } },
+    act: { sub: 'actor', act: { sub: 'first-actor', client_id: 'first-client' } },
     delegation_chain: [{ app: 'root-app' }, { app: 'middle-app', session: 's' }],
   } as unknown as MandateClaims;
 
@@ -128,7 +128,16 @@ describe('the chain of a request', () => {
     const session = { applicationId: 'session-app' } as never;
     expect(chainOf({ applicationId: 'client', claims, session, path })).toEqual(
       [
-        ...['client', 'user:issuer-1:ann:the:third', 'ann:the:third', 'actor', 'first-actor', 'root-app', 'middle-app'],
+        ...[
+          'client',
+          'user:issuer-1:ann:the:third',
+          'ann:the:third',
+          'actor',
+          'first-actor',
+          'first-client',
+          'root-app',
+          'middle-app',
+        ],
         ...['issuer-app', 'receiver-app', 'session-app'],
       ].toSorted(),
     );

@@ -2,7 +2,7 @@
 // action, which nobody has approved.
 import { canonicalJson, sha256Hex } from '#mesh/canonical';
 import type { JsonObject } from '#mesh/failure';
-import type { MandateClaims } from '#mesh/mandate';
+import type { ActorClaim, MandateClaims } from '#mesh/mandate';
 import type { AgentSession, DelegationPath } from './agent-session.ts';
 import type { HoldRule } from './hold-rule.ts';
 
@@ -91,9 +91,12 @@ export function bindingDigest(action: HeldAction): string {
 
 /** RFC 8693 §4.1: actors nest, the current one outermost. Bounded like the claim itself. */
 export function actorsOf(claims: Pick<MandateClaims, 'act'> | undefined): readonly string[] {
-  const actors: string[] = [];
-  for (let actor = claims?.act; actor !== undefined && actors.length < maxActors; actor = actor.act)
-    actors.push(actor.sub);
+  return nested(claims).map(({ sub }) => sub);
+}
+
+function nested(claims: Pick<MandateClaims, 'act'> | undefined): readonly ActorClaim[] {
+  const actors: ActorClaim[] = [];
+  for (let actor = claims?.act; actor !== undefined && actors.length < maxActors; actor = actor.act) actors.push(actor);
   return actors;
 }
 
@@ -116,7 +119,7 @@ export function chainOf({ applicationId, claims, session, path }: HeldChain): re
   const named = [
     applicationId,
     ...(claims ? [claims.sub, claims.client_id] : []),
-    ...actorsOf(claims),
+    ...nested(claims).flatMap(({ sub, client_id: client }) => (client === undefined ? [sub] : [sub, client])),
     ...(claims?.delegation_chain ?? []).map(({ app }) => app),
     ...(session ? [session.applicationId] : []),
     ...(path?.edges ?? []).flatMap((edge) => [edge.issuerApplicationId, edge.receiverApplicationId]),

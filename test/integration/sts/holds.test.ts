@@ -357,6 +357,19 @@ describe('the state of a hold', () => {
   });
 });
 
+describe('a replica that ends', () => {
+  test('answers who waits there before it goes', async () => {
+    const application = await sts.application(zone);
+    const { id, secret } = challengeOf(await sts.token(application, { resource: 'held' }));
+    const leaving = await sts.installation.startReplica('sts');
+    const waiting = status(id, secret, { wait: 25, url: leaving.url });
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    leaving.process.signal('SIGTERM');
+    expect(await waiting).toMatchObject({ status: 200, body: { state: 'pending' } });
+    expect(await leaving.process.exited).toMatchObject({ code: 0 });
+  });
+});
+
 describe('secrets of holds', () => {
   test('stand in no log and in no event', async () => {
     const application = await sts.application(zone);
