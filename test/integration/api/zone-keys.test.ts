@@ -4,6 +4,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Agent, request } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { newId } from '#mesh/ids';
+import { createKeyring, open, seal } from '#mesh/secrets';
 import { startApi, textOf, type ApiInstallation, type Reply } from './api-installation.ts';
 
 const cleanup = new AsyncDisposableStack();
@@ -154,6 +156,14 @@ describe('another ZONE_KEK', () => {
     expect(provider.status).toBe(201);
     const before = api.installation.stack.secrets.zoneKek;
     const after = kekOf();
+    const connection = newId();
+    const at = (column: string) => ({ table: 'sts.provider_connections', column, rowId: connection });
+    const sealed = (column: string) => seal(createKeyring({ current: before }), Buffer.from(column), at(column));
+    await api.sql(
+      `INSERT INTO sts.provider_connections (id, zone_id, provider_id, access_envelope, refresh_envelope)
+       VALUES ($1, $2, $3, $4, $5)`,
+      [connection, zone, textOf(provider, 'id'), sealed('access_envelope'), sealed('refresh_envelope')],
+    );
     await api.installation.process('sts').stop();
     await api.installation.start('sts', { ZONE_KEK: after, ZONE_KEK_PREVIOUS: before });
     const first = await reseal();
@@ -170,6 +180,14 @@ describe('another ZONE_KEK', () => {
     await api.installation.process('sts').stop();
     await api.installation.start('sts', { ZONE_KEK: after });
     expect(await reseal()).toMatchObject({ body: { resealed: 0, failed: 0, current: first.body['checked'] } });
+    const [row] = await api.sql<Record<'access_envelope' | 'refresh_envelope', Buffer>>(
+      'SELECT access_envelope, refresh_envelope FROM sts.provider_connections WHERE id = $1',
+      [connection],
+    );
+    for (const column of ['access_envelope', 'refresh_envelope'] as const) {
+      const plain = open(createKeyring({ current: after }), row?.[column] ?? Buffer.alloc(0), at(column));
+      expect(plain.toString('utf8')).toBe(column);
+    }
     expect((await rotate(zone)).status).toBe(201);
   });
 
@@ -195,5 +213,26 @@ describe('another ZONE_KEK', () => {
     expect(await reseal({ token: own })).toMatchObject({ status: 403 });
     expect(await reseal({ token: '' })).toMatchObject({ status: 401 });
     expect(await reseal({ body: { zone_id: '0190a0a0-0000-7000-8000-000000000000' } })).toMatchObject({ status: 404 });
+  });
+});
+
+describe('another AUDIT_HMAC_KEY', () => {
+  it('knows the receipts of the key before, while that one is named', async () => {
+    const zone = await api.zone();
+    const key = { 'idempotency-key': 'across-keys' };
+    const first = await rotate(zone, { reason: 'before' }, key);
+    const previous = api.installation.stack.secrets.auditHmacKey;
+    const another = { AUDIT_HMAC_KEY: randomBytes(32).toString('hex') };
+    await api.installation.process('api').stop();
+    await api.installation.start('api', { ...another, AUDIT_HMAC_KEY_PREVIOUS: previous });
+    expect(await rotate(zone, { reason: 'before' }, key)).toMatchObject({
+      status: 201,
+      body: first.body,
+      headers: { 'idempotency-replayed': 'true' },
+    });
+    await api.installation.process('api').stop();
+    await api.installation.start('api', another);
+    expect(await rotate(zone, { reason: 'before' }, key)).toMatchObject({ status: 409 });
+    expect(await keysOf(zone)).toHaveLength(2);
   });
 });
