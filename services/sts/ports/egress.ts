@@ -15,8 +15,11 @@ export interface EgressRequest {
   readonly maxBytes?: number;
 }
 
-/** Why there is no answer, in words for logs and evidence; none of them comes from the far end. */
-export type EgressFault = 'not_allowed' | 'crowded' | 'unreachable' | 'timeout' | 'too_large';
+/**
+ * Why there is no answer, in words for logs and evidence; none of them comes from the far end. With `not_allowed`, `crowded`
+ * and `unreachable` nothing was sent; with the others the far end may have done what it was asked.
+ */
+export type EgressFault = 'not_allowed' | 'crowded' | 'unreachable' | 'broken' | 'timeout' | 'too_large';
 
 export type EgressOutcome =
   | {

@@ -129,6 +129,15 @@ describe('the way out', () => {
     server.trouble = 'none';
   });
 
+  test('tells a connection that broke from one that never was', async () => {
+    server.trouble = 'hang_up';
+    const request = { zoneId: 'z', url: `${server.url}/token`, method: 'POST', body: '' } as const;
+    expect(await egress().request(request)).toEqual({ kind: 'failed', fault: 'broken' });
+    server.trouble = 'none';
+    const nobody = { zoneId: 'z', url: `https://${host}:1/`, method: 'GET' } as const;
+    expect(await egress().request(nobody)).toEqual({ kind: 'failed', fault: 'unreachable' });
+  });
+
   test('waits no longer than it is told', async () => {
     server.trouble = 'silence';
     const request = { zoneId: 'z', url: `${server.url}/token`, method: 'POST', body: '', timeoutMs: 200 } as const;

@@ -294,6 +294,19 @@ describe('a provider in trouble', () => {
     expect(server.count('refresh_token')).toBe(1);
   });
 
+  test('is shown a refresh token once where it hangs up, for it may have taken it', async () => {
+    const provider = bed.provider('oauth2_authorization_code', server);
+    const replica = bed.replica();
+    await connect(replica, provider, 1);
+    server.trouble = 'hang_up';
+    expect(await causeOf(obtain(replica, provider, user))).toBe('broken');
+    expect(server.count('refresh_token')).toBe(1);
+    server.trouble = 'outage';
+    bed.shiftMs += 1001;
+    expect(await causeOf(obtain(replica, provider, user))).toBe('status_503');
+    expect(server.count('refresh_token')).toBe(3);
+  });
+
   test('is asked twice at most, and not at all for a moment after it failed', async () => {
     server.trouble = 'outage';
     const provider = client();

@@ -57,18 +57,29 @@ function mediaTypeOf(header: string | string[] | undefined): string {
   return (text?.split(';', 1)[0] ?? '').trim().toLowerCase();
 }
 
-function faultOf(error: unknown, signal: AbortSignal): EgressOutcome {
+interface Progress {
+  connected: boolean;
+}
+
+function faultOf(error: unknown, signal: AbortSignal, { connected }: Progress): EgressOutcome {
   for (let cause = error, depth = 0; cause instanceof Error && depth < 4; cause = cause.cause, depth += 1) {
     if (cause instanceof DestinationRefused) return failed('not_allowed', cause.rule);
   }
-  return failed(signal.aborted ? 'timeout' : 'unreachable');
+  if (signal.aborted) return failed('timeout');
+  return failed(connected ? 'broken' : 'unreachable');
 }
 
 async function send(target: Target, request: EgressRequest, options: EgressOptions): Promise<EgressOutcome> {
   const { timeoutMs = defaultTimeoutMs, maxBytes = defaultMaxBytes } = request;
   const signal = AbortSignal.timeout(timeoutMs);
+  const progress: Progress = { connected: false };
+  const connect = createGuardedConnect(target, false, { ...options, connectTimeoutMs: timeoutMs });
   const client = new Client(target.origin, {
-    connect: createGuardedConnect(target, false, { ...options, connectTimeoutMs: timeoutMs }),
+    connect: (wanted, callback) =>
+      connect(wanted, (...connected) => {
+        progress.connected = connected[0] === null;
+        callback(...connected);
+      }),
     pipelining: 1,
     maxHeaderSize: maxHeadBytes,
     headersTimeout: timeoutMs,
@@ -86,7 +97,7 @@ async function send(target: Target, request: EgressRequest, options: EgressOptio
     if (text === undefined) return failed('too_large');
     return { kind: 'answered', status: statusCode, mediaType: mediaTypeOf(headers['content-type']), text };
   } catch (error) {
-    return faultOf(error, signal);
+    return faultOf(error, signal, progress);
   } finally {
     // Not awaited: a connection attempt that hangs would hold the answer up.
     void client.destroy().catch(() => undefined);
