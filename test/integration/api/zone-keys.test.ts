@@ -27,8 +27,8 @@ beforeAll(async () => {
 });
 afterAll(async () => cleanup.disposeAsync());
 
-const rotate = (zone: string, body?: object, headers: Record<string, string> = {}, query = ''): Promise<Reply> =>
-  api.call('POST', `/v1/zones/${zone}/keys/rotate${query}`, { ...(body === undefined ? {} : { body }), headers });
+const rotate = (zone: string, body?: object, headers: Record<string, string> = {}): Promise<Reply> =>
+  api.call('POST', `/v1/zones/${zone}/keys/rotate`, { ...(body === undefined ? {} : { body }), headers });
 const keysOf = async (zone: string): Promise<readonly Key[]> =>
   (await api.call('GET', `/v1/zones/${zone}/keys`)).body['items'] as Key[];
 const events = async (zone: string, type: string) =>
@@ -116,7 +116,8 @@ describe('a rotation', () => {
     const zone = await api.zone();
     await rotate(zone);
     const before = (await keysOf(zone)).map(({ id }) => id);
-    const replaced = await rotate(zone, { retire_previous: true, reason: 'found in a log' }, {}, '?wait=applied');
+    const body = { retire_previous: true, reason: 'found in a log' };
+    const replaced = await api.call('POST', `/v1/zones/${zone}/keys/rotate?wait=applied`, { body });
     expect(replaced).toMatchObject({ status: 201, body: { state: 'signing', applied: true, barrier: { points: 1 } } });
     expect(new Set(replaced.body['retired'] as string[])).toEqual(new Set(before));
     expect(replaced.body['revocation_number']).toBeGreaterThanOrEqual(2);
