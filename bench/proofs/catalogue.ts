@@ -4,6 +4,15 @@ import { exchangeWireProof } from './exchange-wire.ts';
 import { keyProof } from './key-proof.ts';
 import { killProof } from './kill-proof.ts';
 import { narrowingProof } from './narrowing.ts';
+import { opaRestartProof, policyZonesProof } from './policy-proofs.ts';
 import type { Proof } from './proof.ts';
 
-export const proofs: readonly Proof[] = [killProof, keyProof, narrowingProof, exchangeFlowProof, exchangeWireProof];
+export const proofs: readonly Proof[] = [
+  killProof,
+  keyProof,
+  narrowingProof,
+  exchangeFlowProof,
+  exchangeWireProof,
+  policyZonesProof,
+  opaRestartProof,
+];

@@ -29,6 +29,8 @@ export interface SourceProblem extends PolicyProblem {
 
 /** Compiling thousands of modules takes a while; nobody waits longer than a unary deadline. */
 const loadTimeoutMs = 20_000;
+/** Replicas that share an OPA seldom load and evict one set at the same time. */
+const maxAttempts = 3;
 function modulePath(base: readonly string[], name: string): string {
   return `/v1/policies/${base.join('/')}/${name}`;
 }
@@ -79,6 +81,25 @@ async function checkSource(target: LoadTarget, set: ModuleSet, index: number): P
   return compileProblems(reply, set.base, index);
 }
 
+/** Another replica may have taken modules of the same set out while they were put here; an answer would lack them. */
+async function isWhole(client: OpaClient, { base, sources }: ModuleSet): Promise<boolean> {
+  for (const index of sources.keys()) {
+    const path = modulePath(base, `p_${index}`);
+    const { status } = await client.call({ method: 'GET', path, timeoutMs: loadTimeoutMs });
+    if (status !== 200) return false;
+  }
+  return true;
+}
+
+/** Puts everything, and again what was taken out meanwhile. */
+async function putWhole(client: OpaClient, set: ModuleSet): Promise<readonly SourceProblem[]> {
+  for (let attempt = 1; attempt <= maxAttempts; attempt += 1) {
+    const problems = await putAll(client, set);
+    if (problems.length > 0 || (await isWhole(client, set))) return problems;
+  }
+  throw new OpaAway(false, undefined);
+}
+
 async function putAll(client: OpaClient, set: ModuleSet): Promise<readonly SourceProblem[]> {
   for (const [index, source] of set.sources.entries()) {
     const reply = await put(client, modulePath(set.base, `p_${index}`), isolatedModule(source, set.base, index) ?? '');
@@ -105,5 +126,5 @@ export async function remove(client: OpaClient, { base, sources }: ModuleSet): P
 export async function checkAndPut(target: LoadTarget, set: ModuleSet): Promise<readonly SourceProblem[]> {
   const problems: SourceProblem[] = [];
   for (const index of set.sources.keys()) problems.push(...(await checkSource(target, set, index)));
-  return problems.length > 0 ? problems : putAll(target.client, set);
+  return problems.length > 0 ? problems : putWhole(target.client, set);
 }
