@@ -13,7 +13,7 @@ export interface Client {
 
 const noProof = { dpop: undefined, method: 'POST', path: '/oauth/2/token', certificateThumbprint: undefined } as const;
 
-export function requestOf(memory: MemoryPorts, client: Client, fields: Partial<TokenRequest> = {}): TokenRequest {
+function requestOf(memory: MemoryPorts, client: Client, fields: Partial<TokenRequest> = {}): TokenRequest {
   return {
     asked: { requestId: 'r', traceId: undefined },
     source: '192.0.2.1',
