@@ -97,7 +97,9 @@ BEGIN ATOMIC
     'sid', p_hold.sid,
     'agent_session_id', p_hold.agent_session_id,
     'delegation_edge_id', p_hold.delegation_edge_id,
-    'targets', p_hold.targets,
+    -- The ledger takes no event of any size; the row has all of them.
+    'targets', CASE WHEN octet_length(p_hold.targets::text) <= 65536 THEN p_hold.targets
+                    ELSE jsonb_build_object('omitted', jsonb_array_length(p_hold.targets)) END,
     'operation', p_hold.operation,
     'policy_set_version_id', p_hold.policy_set_version_id,
     'policy_digest', p_hold.policy_digest,

@@ -18,6 +18,8 @@ export interface HoldsWorld extends AsyncDisposable {
   sweep(): Promise<number>;
   /** Types of the events about a hold, oldest first. */
   events(id: string): Promise<readonly string[]>;
+  /** Bytes of the largest event there is. */
+  largestEvent(): Promise<number>;
 }
 
 const digest = 'd'.repeat(64);
@@ -161,6 +163,18 @@ function lifeOfHold(open: Open): void {
 }
 
 function askingAgain(open: Open): void {
+  it('keeps whatever a policy says and however much is asked for', async () => {
+    await using world = await open();
+    const odd = [{ 'why\0': ['\0', '\ud800', { deep: 'x\0y' }], step_up_required: 'mfa' }];
+    const scopes = Array.from({ length: 64 }, (_, at) => `${at}`.padStart(200, 's'));
+    const targets = Array.from({ length: 64 }, (_, at) => ({ resource: `resource://${at}`, scopes }));
+    const hold = { ...newHold(world, newId(), { action: { targets } }), diagnostics: odd };
+    const presented = await raised(world, hold);
+    expect(await world.store.look(presented)).toMatchObject({ kind: 'pending' });
+    expect(await world.events(presented.id)).toEqual(['approval.requested']);
+    expect(await world.largestEvent()).toBeLessThan(100_000);
+  });
+
   it('is one hold for one action, with a secret for each who asks', async () => {
     await using world = await open();
     const hold = newHold(world, newId());

@@ -24,6 +24,7 @@ async function memoryWorld(): Promise<HoldsWorld> {
     outlive: async (id) => store.outlive(id),
     sweep: async () => store.sweep(),
     events: async (id) => store.events.filter(({ approvalId }) => approvalId === id).map(({ eventType }) => eventType),
+    largestEvent: async () => 0,
     [Symbol.asyncDispose]: async () => undefined,
   };
 }
@@ -93,6 +94,12 @@ async function postgresWorld(): Promise<HoldsWorld> {
         [id],
       );
       return rows.map(({ type }) => type);
+    },
+    largestEvent: async () => {
+      const { rows } = await administrator.query<{ bytes: number }>(
+        'SELECT max(octet_length(payload::text)) AS bytes FROM sts.outbox',
+      );
+      return rows[0]?.bytes ?? 0;
     },
     [Symbol.asyncDispose]: async () => stack.disposeAsync(),
   };

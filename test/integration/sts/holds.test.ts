@@ -351,11 +351,22 @@ describe('the state of a hold', () => {
         interval: 50,
       })
       .toBe('2');
+    const elsewhere = await waitInAnotherZone();
+    expect(elsewhere.headers['retry-after']).toBeUndefined();
     await decide(id, 'rejected');
     for (const told of await Promise.all(waiting))
       expect(told.body).toMatchObject({ state: 'rejected', satisfied: false });
   });
 });
+
+/** A second's wait for a hold of another zone. */
+async function waitInAnotherZone(): Promise<Reply> {
+  const other = await sts.zone();
+  await sts.resource(other, { identifier: 'held', scopes: ['pay'] });
+  await sts.policy(other, [policy]);
+  const { id, secret } = challengeOf(await sts.token(await sts.application(other), { resource: 'held' }));
+  return status(id, secret, { wait: 1 });
+}
 
 describe('a replica that ends', () => {
   test('answers who waits there before it goes', async () => {

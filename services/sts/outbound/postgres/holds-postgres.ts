@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { sha256 } from '#mesh/canonical';
 import { fail } from '#mesh/failure';
-import type { JsonObject } from '#mesh/failure';
+import type { JsonObject, JsonValue } from '#mesh/failure';
 import { SYSTEM_ZONE } from '#mesh/ids';
 import type { IdSource } from '#mesh/ids';
 import type { HeldAction } from '../../domain/hold.ts';
@@ -39,10 +39,21 @@ function holdJson({ action, binding, rule, chain, diagnostics, policySetVersionI
     chain: [...chain],
     targets: targets.map(({ resource, scopes }) => ({ resource, scopes: [...scopes] })),
     operation: operationJson(operation),
-    diagnostics: [...diagnostics],
+    diagnostics: diagnostics.map(storable),
     policy_set_version_id: policySetVersionId,
     policy_digest: action.policyDigest,
   };
+}
+
+/** Policies write what they like; jsonb takes neither NUL nor half a surrogate pair. */
+function storable(value: JsonValue): JsonValue {
+  if (typeof value === 'string') return value.replaceAll('\0', '\ufffd').toWellFormed();
+  if (Array.isArray(value)) return (value as readonly JsonValue[]).map(storable);
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value as JsonObject).filter(
+    (entry): entry is [string, JsonValue] => entry[1] !== undefined,
+  );
+  return Object.fromEntries(entries.map(([name, member]) => [String(storable(name)), storable(member)]));
 }
 
 function operationJson(operation: HeldAction['operation']): JsonObject {
