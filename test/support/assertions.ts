@@ -32,6 +32,12 @@ function keyPair(alg: string): { privateKey: KeyObject; publicKey: KeyObject } {
   return generateKeyPairSync('rsa', { modulusLength: 2048 });
 }
 
+/** An RSA public key of any strength, as it would be registered. */
+export function rsaPublicJwk(modulusLength: number, publicExponent = 65_537): JsonObject {
+  const { publicKey } = generateKeyPairSync('rsa', { modulusLength, publicExponent });
+  return publicKey.export({ format: 'jwk' }) as JsonObject;
+}
+
 export interface AssertionParts {
   readonly clientId: string;
   readonly issuer: string;

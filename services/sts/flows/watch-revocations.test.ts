@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import { Failure } from '#mesh/failure';
+import { mandateAnchors } from '#mesh/mandate';
 import type { MandateClaims, VerifiedMandate } from '#mesh/mandate';
 import { ManualClock } from '#mesh/time';
 import { createWatchPlaces } from '../domain/watch-places.ts';
 import { createEvidenceMemory } from '../outbound/memory/judging-memory.ts';
 import { createRevocationFeedMemory } from '../outbound/memory/token-ends-memory.ts';
-import { createMandateReader } from '../outbound/signing/mandate-signer.ts';
 import { watchRevocations } from './watch-revocations.ts';
 import type { WatchFrame } from './watch-revocations.ts';
 
@@ -18,10 +18,7 @@ function setUp(limits = { inAll: 4, perZone: 2 }) {
   const revocations = createRevocationFeedMemory();
   const evidence = createEvidenceMemory();
   const watchPlaces = createWatchPlaces(limits);
-  const verify = async (): Promise<VerifiedMandate> => {
-    throw new Error('never asked');
-  };
-  const deps = { issuer, clock, revocations, evidence, watchPlaces, mandateReader: createMandateReader({ verify }) };
+  const deps = { issuer, clock, revocations, evidence, watchPlaces, mandateReader: { anchorsOf: mandateAnchors } };
   const mandateOf = (change: Partial<MandateClaims> = {}): VerifiedMandate => {
     const iat = startMs / 1000;
     const ids = { jti: 'jti', sid: 'sid', root_sid: 'sid', client_id: 'app', sub: 'app', zone_id: zoneId };
