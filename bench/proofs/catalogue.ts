@@ -6,10 +6,12 @@ import { killProof } from './kill-proof.ts';
 import { narrowingProof } from './narrowing.ts';
 import { opaRestartProof, policyZonesProof } from './policy-proofs.ts';
 import type { Proof } from './proof.ts';
+import { replicaProof } from './replica-proof.ts';
 
 export const proofs: readonly Proof[] = [
   killProof,
   keyProof,
+  replicaProof,
   narrowingProof,
   exchangeFlowProof,
   exchangeWireProof,
