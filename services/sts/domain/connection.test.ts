@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isPaused, tokenExpiryMs, tokenState, type Connection } from './connection.ts';
+import { isHopeless, tokenExpiryMs, tokenState, type Connection } from './connection.ts';
 
 const nowMs = Date.UTC(2026, 10, 1);
 const connection = (fields: Partial<Connection>): Connection => ({
@@ -14,6 +14,7 @@ const connection = (fields: Partial<Connection>): Connection => ({
   expiresAtMs: nowMs + 3_600_000,
   refreshedAtMs: nowMs,
   failedAtMs: undefined,
+  lastError: undefined,
   scopes: [],
   ...fields,
 });
@@ -50,12 +51,31 @@ describe('a held token', () => {
   });
 });
 
-describe('a refused client', () => {
-  it('is asked for again after a pause, or at once under a new configuration', () => {
-    const broken = connection({ state: 'broken', failedAtMs: nowMs });
-    expect(isPaused(broken, 1, nowMs + 29_999)).toBe(true);
-    expect(isPaused(broken, 1, nowMs + 30_000)).toBe(false);
-    expect(isPaused(broken, 2, nowMs)).toBe(false);
-    expect(isPaused(connection({}), 1, nowMs)).toBe(false);
+describe('a broken connection', () => {
+  const broken = (lastError: string): Connection => connection({ state: 'broken', failedAtMs: nowMs, lastError });
+
+  it('of a client is tried again after a pause, or at once under a new configuration', () => {
+    const at = (providerVersion: number, afterMs: number): boolean =>
+      isHopeless(broken('invalid_client'), { selfService: true, providerVersion, nowMs: nowMs + afterMs });
+    expect(at(1, 29_999)).toBe(true);
+    expect(at(1, 30_000)).toBe(false);
+    expect(at(2, 0)).toBe(false);
+  });
+
+  it('of a person is lost with its grant, and else found again under a new configuration', () => {
+    const at = (lastError: string, providerVersion: number): boolean =>
+      isHopeless(broken(lastError), { selfService: false, providerVersion, nowMs: nowMs + 3_600_000 });
+    for (const lost of ['invalid_grant', 'expired_without_refresh_token']) {
+      expect([at(lost, 1), at(lost, 2)]).toEqual([true, true]);
+    }
+    for (const ours of ['invalid_client', 'unauthorized_client', 'refused']) {
+      expect([at(ours, 1), at(ours, 2)]).toEqual([true, false]);
+    }
+  });
+
+  it('is none while it is active', () => {
+    for (const selfService of [true, false]) {
+      expect(isHopeless(connection({}), { selfService, providerVersion: 1, nowMs })).toBe(false);
+    }
   });
 });

@@ -16,6 +16,8 @@ export interface Connection {
   readonly expiresAtMs: number | undefined;
   readonly refreshedAtMs: number | undefined;
   readonly failedAtMs: number | undefined;
+  /** Why it is broken: a word of ours or of RFC 6749 §5.2. */
+  readonly lastError: string | undefined;
   readonly scopes: readonly string[];
 }
 
@@ -38,11 +40,27 @@ export function tokenState(connection: Connection, nowMs: number): 'fresh' | 'ag
   return expiresAtMs - lastUseMs > nowMs ? 'aging' : 'spent';
 }
 
-/** True while asking the provider again with the same credentials would be refused again. */
-export function isPaused(connection: Connection, providerVersion: number, nowMs: number): boolean {
-  const { state, failedAtMs } = connection;
-  if (state !== 'broken' || connection.providerVersion !== providerVersion) return false;
-  return failedAtMs !== undefined && failedAtMs + refusedPauseMs > nowMs;
+/** What was refused was the grant itself, so that only a new consent helps. */
+const lostGrants: ReadonlySet<string> = new Set(['invalid_grant', 'expired_without_refresh_token']);
+
+export interface Asking {
+  /** True for tokens the client gets for itself; false for what somebody has consented to. */
+  readonly selfService: boolean;
+  readonly providerVersion: number;
+  readonly nowMs: number;
+}
+
+/**
+ * True while asking the provider again would be refused again. A client that gets tokens for itself is asked for again after
+ * a pause. What somebody has consented to is lost with its grant; where only our client was refused, it is found again as
+ * soon as the provider is configured anew.
+ */
+export function isHopeless(connection: Connection, { selfService, providerVersion, nowMs }: Asking): boolean {
+  const { state, failedAtMs, lastError = '' } = connection;
+  if (state !== 'broken') return false;
+  const isConfiguredAnew = connection.providerVersion !== providerVersion;
+  if (!selfService) return lostGrants.has(lastError) || !isConfiguredAnew;
+  return !isConfiguredAnew && failedAtMs !== undefined && failedAtMs + refusedPauseMs > nowMs;
 }
 
 /**

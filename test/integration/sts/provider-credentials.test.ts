@@ -237,6 +237,17 @@ describe('a user’s token', () => {
     expect((await obtain(replica, provider, user)).secret).toMatch(/^at-canary/);
   });
 
+  test('survives that our own client was refused, once the provider is configured anew', async () => {
+    const provider = person();
+    const replica = bed.replica();
+    await connect(replica, provider, 1);
+    server.trouble = 'refusal';
+    expect(await causeOf(obtain(replica, provider, user))).toBe('invalid_client');
+    server.trouble = 'none';
+    expect(await causeOf(obtain(replica, provider, user))).toBe('connection_broken');
+    expect((await obtain(replica, { ...provider, version: 2 }, user)).secret).toMatch(/^at-canary/);
+  });
+
   test('that was ended while it was being renewed is not given out', async () => {
     const provider = person();
     const replica = bed.replica();
@@ -272,7 +283,7 @@ describe('a user’s token', () => {
       [bed.zoneId, provider.id],
     );
     replica.forget();
-    await expect(obtain(replica, provider, user)).rejects.toThrow();
+    expect(await causeOf(obtain(replica, provider, user))).toBe('does_not_open');
   });
 });
 

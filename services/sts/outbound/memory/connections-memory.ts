@@ -29,6 +29,7 @@ function written(row: Row, tokens: NewTokens, nowMs: number): Row {
     expiresAtMs,
     refreshedAtMs: nowMs,
     failedAtMs: undefined,
+    lastError: undefined,
     scopes,
     lease: undefined,
   };
@@ -47,6 +48,7 @@ const empty = ({ zoneId, providerId, subject }: ConnectionKey, id: string): Row 
   expiresAtMs: undefined,
   refreshedAtMs: undefined,
   failedAtMs: undefined,
+  lastError: undefined,
   scopes: [],
 });
 
@@ -86,7 +88,7 @@ export function createConnectionsMemory(clock: Pick<Clock, 'now'>): Connections 
     async release(key, id, { holder, error, providerVersion = 0 }) {
       const row = byId(key, id);
       if (row?.lease?.holder !== holder) return;
-      const broken = { state: 'broken', failedAtMs: clock.now(), providerVersion } as const;
+      const broken = { state: 'broken', failedAtMs: clock.now(), lastError: error, providerVersion } as const;
       rows.set(nameOf(key), { ...row, ...(error === undefined ? {} : broken), lease: undefined });
     },
     async replace(key, id, tokens) {

@@ -15,6 +15,7 @@ export interface ConnectionRow {
   expires_at: Date | null;
   refreshed_at: Date | null;
   failed_at: Date | null;
+  last_error: string | null;
   scopes: string[];
 }
 
@@ -31,12 +32,13 @@ export function toConnection(row: ConnectionRow): Connection {
     expiresAtMs: row.expires_at?.getTime(),
     refreshedAtMs: row.refreshed_at?.getTime(),
     failedAtMs: row.failed_at?.getTime(),
+    lastError: row.last_error ?? undefined,
     scopes: row.scopes,
   };
 }
 
 const columns = `id, provider_id, subject, state, access_envelope, refresh_envelope, refresh_version, provider_version,
-  expires_at, refreshed_at, failed_at, scopes`;
+  expires_at, refreshed_at, failed_at, last_error, scopes`;
 
 interface Of {
   readonly providerId: string;

@@ -5,7 +5,7 @@ import { LRUCache } from 'lru-cache';
 import { asFailure, fail } from '#mesh/failure';
 import type { IdSource } from '#mesh/ids';
 import type { Clock } from '#mesh/time';
-import { isPaused, tokenExpiryMs, tokenState, type Connection } from '../../domain/connection.ts';
+import { isHopeless, tokenExpiryMs, tokenState, type Connection } from '../../domain/connection.ts';
 import type { Provider } from '../../domain/directory.ts';
 import type { OAuthSettings } from '../../domain/provider-settings.ts';
 import type { GrantedTokens } from '../../domain/token-answer.ts';
@@ -13,6 +13,7 @@ import type { ConnectionKey, Connections } from '../../ports/connections.ts';
 import type { ObtainedCredential } from '../../ports/provider-credentials.ts';
 import type { TokenEndpoint, TokenGrant } from '../../ports/token-endpoint.ts';
 import type { Vault } from '../../ports/vault.ts';
+import { openText } from './sealed-secrets.ts';
 
 export interface BrokenConnection {
   readonly zoneId: string;
@@ -100,10 +101,9 @@ class Held implements HeldTokens {
   }
 
   #refuseHopeless(connection: Connection | undefined, { provider, selfService }: HeldToken): void {
-    const hopeless = selfService
-      ? connection !== undefined && isPaused(connection, provider.version, this.#options.clock.now())
-      : connection === undefined || connection.state === 'broken';
-    if (hopeless) {
+    const asking = { selfService, providerVersion: provider.version, nowMs: this.#options.clock.now() };
+    const isMissing = connection === undefined && !selfService;
+    if (isMissing || (connection !== undefined && isHopeless(connection, asking))) {
       throw fail('credential_not_provisioned', {
         privateDetail: connection === undefined ? 'no_connection' : 'connection_broken',
       });
@@ -193,8 +193,7 @@ class Held implements HeldTokens {
     const { refreshEnvelope, id } = connection;
     if (refreshEnvelope === undefined) return undefined;
     const location = { table: 'sts.provider_connections', column: 'refresh_envelope', rowId: id };
-    const refreshToken = Buffer.from(this.#options.vault.open(refreshEnvelope, location)).toString('utf8');
-    return { kind: 'refresh_token', refreshToken };
+    return { kind: 'refresh_token', refreshToken: openText(this.#options.vault, refreshEnvelope, location) };
   }
 
   async #keep(
@@ -241,7 +240,7 @@ class Held implements HeldTokens {
   #open({ accessEnvelope, id, expiresAtMs }: Connection): ObtainedCredential {
     if (accessEnvelope === undefined) throw fail('credential_not_provisioned', { privateDetail: 'no_token' });
     const location = { table: 'sts.provider_connections', column: 'access_envelope', rowId: id };
-    return { secret: Buffer.from(this.#options.vault.open(accessEnvelope, location)).toString('utf8'), expiresAtMs };
+    return { secret: openText(this.#options.vault, accessEnvelope, location), expiresAtMs };
   }
 }
 

@@ -2,9 +2,18 @@
 import { fail } from '#mesh/failure';
 import type { Provider } from '../../domain/directory.ts';
 import type { ClientAuthentication } from '../../domain/provider-settings.ts';
-import type { Vault } from '../../ports/vault.ts';
+import type { SealLocation, Vault } from '../../ports/vault.ts';
 
 type Opener = Pick<Vault, 'open'>;
+
+/** Throws `credential_not_releasable` for what was sealed for another row, or under a key that is not here. */
+export function openText(vault: Opener, envelope: Uint8Array, location: SealLocation): string {
+  try {
+    return Buffer.from(vault.open(envelope, location)).toString('utf8');
+  } catch (error) {
+    throw fail('credential_not_releasable', { privateDetail: 'does_not_open', cause: error });
+  }
+}
 
 /** Throws `credential_not_releasable` when the secret is missing. A provider's only secret may have any name. */
 export function openSecret(vault: Opener, provider: Provider, name: string): string {
@@ -13,7 +22,7 @@ export function openSecret(vault: Opener, provider: Provider, name: string): str
     provider.secrets.find((candidate) => candidate.name === name) ?? (others.length === 0 ? only : undefined);
   if (!secret) throw fail('credential_not_releasable', { privateDetail: 'no_such_secret' });
   const location = { table: 'api.provider_secrets', column: 'envelope', rowId: secret.rowId };
-  return Buffer.from(vault.open(secret.envelope, location)).toString('utf8');
+  return openText(vault, secret.envelope, location);
 }
 
 /** What the client proves itself with; undefined when its registration asks for nothing. */
