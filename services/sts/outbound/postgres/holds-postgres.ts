@@ -46,14 +46,16 @@ function holdJson({ action, binding, rule, chain, diagnostics, policySetVersionI
 }
 
 /** Policies write what they like; jsonb takes neither NUL nor half a surrogate pair. */
+const storableText = (text: string): string => text.replaceAll('\0', '\ufffd').toWellFormed();
+
 function storable(value: JsonValue): JsonValue {
-  if (typeof value === 'string') return value.replaceAll('\0', '\ufffd').toWellFormed();
+  if (typeof value === 'string') return storableText(value);
   if (Array.isArray(value)) return (value as readonly JsonValue[]).map(storable);
   if (typeof value !== 'object' || value === null) return value;
   const entries = Object.entries(value as JsonObject).filter(
     (entry): entry is [string, JsonValue] => entry[1] !== undefined,
   );
-  return Object.fromEntries(entries.map(([name, member]) => [String(storable(name)), storable(member)]));
+  return Object.fromEntries(entries.map(([name, member]) => [storableText(name), storable(member)]));
 }
 
 function operationJson(operation: HeldAction['operation']): JsonObject {
