@@ -5,6 +5,7 @@ import { keyProof } from './key-proof.ts';
 import { killProof } from './kill-proof.ts';
 import { narrowingProof } from './narrowing.ts';
 import { opaRestartProof, policyZonesProof } from './policy-proofs.ts';
+import { policyReplayProof } from './policy-replay.ts';
 import type { Proof } from './proof.ts';
 import { replicaProof } from './replica-proof.ts';
 
@@ -17,4 +18,5 @@ export const proofs: readonly Proof[] = [
   exchangeWireProof,
   policyZonesProof,
   opaRestartProof,
+  policyReplayProof,
 ];
