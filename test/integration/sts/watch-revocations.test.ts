@@ -13,8 +13,9 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { StsService, WatchRevocationsRequestSchema, WatchRevocationsResponseSchema } from '#gen/caracal/sts/v1/sts_pb';
 import type { WatchRevocationsResponse } from '#gen/caracal/sts/v1/sts_pb';
 import { newId } from '#mesh/ids';
+import { holderKey, makeProof } from '../../support/proofs.ts';
 import { allowAll, claimsOf, form, startSts } from './sts-installation.ts';
-import type { FormFields, StsInstallation, TestApplication, TestZone } from './sts-installation.ts';
+import type { FormFields, Reply, StsInstallation, TestApplication, TestZone } from './sts-installation.ts';
 
 let sts: StsInstallation;
 let zone: TestZone;
@@ -73,11 +74,12 @@ const WatchClient = makeGenericClientConstructor(
 );
 
 /** A watcher on grpc-js, which knows nothing of our stack. */
-function watch(token: string, zoneId = zone.id): Watcher {
+function watch(token: string, zoneId = zone.id, dpop?: string): Watcher {
   const target = new URL(sts.url).host;
   const client = new WatchClient(target, credentials.createSsl(ca));
   const metadata = new Metadata();
-  metadata.set('authorization', `Bearer ${token}`);
+  metadata.set('authorization', `${dpop === undefined ? 'Bearer' : 'DPoP'} ${token}`);
+  if (dpop !== undefined) metadata.set('dpop', dpop);
   const call = client['watch'] as unknown as (
     this: unknown,
     zoneId: string,
@@ -252,6 +254,37 @@ describe('a stream', () => {
     expect(await refused('x.y.z')).toBe('UNAUTHENTICATED');
     expect(await refused(token, 'not an id')).toBe('INVALID_ARGUMENT');
     expect(await refused('')).toBe('UNAUTHENTICATED');
+  });
+
+  it('under a bound mandate needs its proof, once, for this very address', async () => {
+    const issuer = String((await sts.get('/.well-known/oauth-authorization-server')).body['issuer']);
+    const bound = await sts.application(zone, { senderConstraint: 'allowed' });
+    const key = holderKey();
+    const iat = (): number => Math.floor(Date.now() / 1000);
+    const own = { zone_id: zone.id, client_id: bound.id, client_secret: bound.secret, resource: calendar };
+    const body = form({ grant_type: 'urn:ietf:params:oauth:grant-type:token-exchange', ...own });
+    const mintBound = async (nonce?: string): Promise<Reply> =>
+      sts.post('/oauth/2/token', body, {
+        dpop: makeProof({ key, url: `${issuer}/oauth/2/token`, iat: iat(), nonce }),
+      });
+    // While Redis' memory is young, proofs need a nonce of ours.
+    const first = await mintBound();
+    const minted = first.status === 200 ? first : await mintBound(String(first.headers['dpop-nonce']));
+    expect(minted.body).toMatchObject({ token_type: 'DPoP' });
+    const token = String(minted.body['access_token']);
+    const nonce = String(minted.headers['dpop-nonce']);
+    const proof = (url = `${issuer}${path}`): string => makeProof({ key, url, iat: iat(), nonce, accessToken: token });
+    const refused = async (dpop: string | undefined): Promise<string> => {
+      await using watcher = watch(token, zone.id, dpop);
+      return await codeOf(watcher);
+    };
+    const once = proof();
+    await using watcher = watch(token, zone.id, once);
+    await started(watcher);
+    expect(await refused(once)).toBe('UNAUTHENTICATED');
+    expect(await refused(undefined)).toBe('UNAUTHENTICATED');
+    expect(await refused(proof(`${issuer}/oauth/2/token`))).toBe('UNAUTHENTICATED');
+    expect(await refused('x.y.z')).toBe('UNAUTHENTICATED');
   });
 
   it('is one of so many of its zone; the others wait, and other zones do not', async () => {
