@@ -173,7 +173,7 @@ beforeAll(async () => {
   const manifest = [{ policy_version_id: policy.version.id }];
   const version = await create<{ id: string }>(`${zone}/policy-sets/${set.id}/versions`, { manifest });
   await create(`${zone}/policy-sets/${set.id}/activate`, { version_id: version.id });
-}, 120_000);
+});
 afterAll(() => cleanup.disposeAsync());
 
 const lastCall = () => server.calls.at(-1);
@@ -195,12 +195,12 @@ describe('a governed call', () => {
     expect(await govern(bearer, 'zone')).toMatchObject({ status: 403, body: { error: 'credential_not_provisioned' } });
     const connection = await connect('zone');
     expect(connection).toMatchObject({ state: 'active', subject: '', scopes: ['read', 'write'] });
-    await expect.poll(async () => (await govern(bearer, 'zone')).status, { timeout: 10_000 }).toBe(200);
+    await expect.poll(async () => (await govern(bearer, 'zone')).status).toBe(200);
     const listed = await admin('GET', `${zone}/connections?provider_id=${providers.get('zone')}`);
     expect(listed.body).toMatchObject({ items: [{ id: connection['id'], state: 'active' }] });
     expect(JSON.stringify(listed.body)).not.toMatch(/envelope|token/);
     expect((await admin('DELETE', `${zone}/connections/${String(connection['id'])}`)).status).toBe(204);
-    await expect.poll(async () => (await govern(bearer, 'zone')).status, { timeout: 10_000 }).toBe(403);
+    await expect.poll(async () => (await govern(bearer, 'zone')).status).toBe(403);
     expect((await admin('DELETE', `${zone}/connections/${String(connection['id'])}`)).status).toBe(404);
   });
 
@@ -208,7 +208,7 @@ describe('a governed call', () => {
     expect(await govern(await usersMandate('user'), 'user')).toMatchObject({ status: 403 });
     await connect('user', userSubject);
     const reached = async (): Promise<number> => (await govern(await usersMandate('user'), 'user')).status;
-    await expect.poll(reached, { timeout: 10_000 }).toBe(200);
+    await expect.poll(reached).toBe(200);
     expect(lastCall()?.authorization).toMatch(/^Bearer at-canary/);
     // The application itself is not the user.
     const own = await mandate({ resource: 'user', scope: 'read' });
@@ -350,7 +350,7 @@ describe('after all of it', () => {
       return [...new Set(items.map(({ event_type: type }) => type))];
     };
     await expect
-      .poll(types, { timeout: 20_000 })
+      .poll(types)
       .toEqual(
         expect.arrayContaining([
           'connection.begun',

@@ -116,7 +116,7 @@ class Server {
   async #token(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const form = new URLSearchParams(await readBody(request));
     this.seen.push({ grant: form.get('grant_type') ?? '', form, headers: request.headers });
-    if (this.delayMs > 0) await new Promise((resolve) => setTimeout(resolve, this.delayMs));
+    if (this.delayMs > 0) await new Promise((resolve) => setTimeout(resolve, this.delayMs).unref());
     if (this.#makeTrouble(request, response)) return;
     if (!(await this.#isClient(request, form))) return answer(response, 401, { error: 'invalid_client' });
     const tokens = this.#grant(form);

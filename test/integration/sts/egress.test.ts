@@ -155,7 +155,7 @@ describe('the way out', () => {
     const faults = (await Promise.all(slow)).map((outcome) => (outcome.kind === 'failed' ? outcome.fault : 'none'));
     expect(faults).toContain('crowded');
     server.trouble = 'none';
-  }, 60_000);
+  });
 
   test('never leads to what the process itself was given', async () => {
     const store = createServer((_request, response) => response.end('a store'));

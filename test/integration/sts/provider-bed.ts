@@ -32,7 +32,7 @@ export interface ProviderBed extends AsyncDisposable {
   readonly zoneId: ZoneId;
   readonly vault: Vault;
   readonly events: AuditEventDraft[];
-  /** Added to every replica's time. */
+  /** Added to every replica's time; its monotonic clock stands still but for this. */
   shiftMs: number;
   replica(): Replica;
   /** A provider of this server, its secrets sealed. */
@@ -54,7 +54,7 @@ export async function openProviderBed(servers: readonly AuthorizationServer[]): 
   const bed = { shiftMs: 0 };
   const clock = {
     now: () => Date.now() + bed.shiftMs,
-    monotonic: () => performance.now() + bed.shiftMs,
+    monotonic: () => bed.shiftMs,
     sleep: async (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)),
   };
 
