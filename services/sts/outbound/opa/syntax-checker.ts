@@ -19,10 +19,10 @@ export interface SyntaxCheckerOptions {
   readonly worker?: () => Worker;
 }
 
-/** OPA parses 256 KiB in well under a second; walking the tree takes about as long. */
-const parseTimeoutMs = 5000;
+/** OPA parses 256 KiB in a second or so, and on a loaded machine in several. */
+const parseTimeoutMs = 10_000;
 /** Parsing, reading the tree and walking it; beyond, the policy was written to exhaust it. */
-const checkTimeoutMs = 10_000;
+const checkTimeoutMs = 20_000;
 /** Heap of the thread: the largest tree as text and as objects. Beyond it the thread ends, and the process stays. */
 const heapMegabytes = 768;
 /** Texts known to be in order. */
@@ -102,8 +102,8 @@ class Checker implements SyntaxChecker {
         settle({ kind: 'checked', problems: [tooComplex] });
         void this.#end();
       };
-      const hear = (answer: SyntaxAnswer & { readonly id: number }): void => {
-        if (answer.id === question.id) settle(answer);
+      const hear = ({ id, ...answer }: SyntaxAnswer & { readonly id: number }): void => {
+        if (id === question.id) settle(answer);
       };
       const timer = setTimeout(giveUp, checkTimeoutMs);
       worker.on('message', hear);
