@@ -28,7 +28,8 @@ describe('a rotation during traffic', () => {
       rows.push(keyRow(row));
       expect(row.served).toBeGreaterThan(5);
     },
-    180_000,
+    // Services are started again up to fourteen times, one after another, on whatever machine this is.
+    420_000,
   );
 
   it('refuses nothing that a living key signed', async () => {
