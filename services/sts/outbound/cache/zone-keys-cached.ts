@@ -69,33 +69,33 @@ function openOnce(open: () => SigningKey | undefined): () => SigningKey | undefi
   return () => (opened ??= { key: open() }).key;
 }
 
+function heldKey(options: ZoneKeysOptions, row: ZoneKeyRow, windows: WeakMap<SigningKey, KeyWindow>): HeldKey[] {
+  const read = readVerificationKey({ ...row.public_jwk, kid: row.id });
+  if (!read) return [];
+  const window: KeyWindow = {
+    signsFromMs: row.signs_from.getTime(),
+    signsUntilMs: row.signs_until?.getTime(),
+    retiresAtMs: row.retires_at?.getTime(),
+  };
+  const open = openOnce(() => {
+    const key = openKey(options, row);
+    if (key) windows.set(key, window);
+    else options.onUnopenable?.(row.id);
+    return key;
+  });
+  return [{ ...window, kid: row.id, publicKey: read.key, jwk: zoneJwk(row.id, read.key), open }];
+}
+
 export function createZoneKeys(options: ZoneKeysOptions): CachedZoneKeys {
   const { clock } = options;
   // Of every key handed out for signing, for as long as somebody holds it.
   const windows = new WeakMap<SigningKey, KeyWindow>();
   const readAgainAtMs = new LRUCache<string, number>({ max: maxZones });
 
-  function heldKey(row: ZoneKeyRow): HeldKey[] {
-    const read = readVerificationKey({ ...row.public_jwk, kid: row.id });
-    if (!read) return [];
-    const window: KeyWindow = {
-      signsFromMs: row.signs_from.getTime(),
-      signsUntilMs: row.signs_until?.getTime(),
-      retiresAtMs: row.retires_at?.getTime(),
-    };
-    const open = openOnce(() => {
-      const key = openKey(options, row);
-      if (key) windows.set(key, window);
-      else options.onUnopenable?.(row.id);
-      return key;
-    });
-    return [{ ...window, kid: row.id, publicKey: read.key, jwk: zoneJwk(row.id, read.key), open }];
-  }
-
   const cache = createFreshCache<ZoneKeySet>({
     read: async (zoneId) => {
       const rows = await inZone(options.database, zoneId, selectZoneKeys);
-      return rows && rows.length > 0 ? { keys: rows.flatMap(heldKey) } : undefined;
+      return rows && rows.length > 0 ? { keys: rows.flatMap((row) => heldKey(options, row, windows)) } : undefined;
     },
     max: maxZones,
     isFresh: options.isFresh,
