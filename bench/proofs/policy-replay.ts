@@ -7,6 +7,7 @@ import { timestampFromMs } from '@bufbuild/protobuf/wkt';
 import { Agent, request } from 'undici';
 import type { JsonObject } from '#mesh/failure';
 import { newId } from '#mesh/ids';
+import { cpuSeconds } from '../cpu.ts';
 import { makeZone, openGovernedZone, type GovernedZone } from './governed-zone.ts';
 import { startProofInstallation, type ProofInstallation } from './installation.ts';
 import type { Proof, ProofReport, ProofRequest } from './proof.ts';
@@ -15,6 +16,8 @@ import { seededRandom } from './seeded-random.ts';
 
 /** Everything but the parts that a replay does not touch. */
 const services = ['sts', 'audit', 'api'] as const;
+/** Whatever works for a replay; Postgres' own processes for each connection are left out. */
+const busyParts = ['sts', 'audit', 'api', 'opa'] as const;
 /** A loaded machine is no slow policy. */
 const overrides = { sts: { OPA_TIMEOUT_MS: '5000' } };
 /** Ingestion of the whole range, at a tenth of its budget. */
@@ -162,12 +165,30 @@ async function run({ size, seed, place, say }: ProofRequest): Promise<ProofRepor
   for (const [at, kind] of kinds.entries()) {
     say(`recording ${size} decisions, ${kind.name}`);
     const range = await recordedRange(world, { ...kind, size, seed: seed + at });
+    const pids = Object.fromEntries(busyParts.map((name) => [name, installation.part(name).pid()]));
+    const before = cpuSeconds(pids);
     const summary = await replay(installation, pattern, range);
+    const after = cpuSeconds(pids);
+    const spent = busyParts.map((name) => (after[name] ?? 0) - (before[name] ?? 0));
+    const cpu = spent.reduce((sum, seconds) => sum + seconds, 0);
+    say(`CPU seconds: ${busyParts.map((name, n) => `${name} ${spent[n]?.toFixed(1)}`).join(', ')}`);
     problems.push(...problemsOf(range, summary));
     const seconds = (summary.elapsed_ms / 1000).toFixed(1);
     const { decisions, evaluated, flipped, groups, transitions, decisions_per_second: rate } = summary;
     const flips = [transitions['allow_to_deny'] ?? 0, transitions['deny_to_allow'] ?? 0];
-    rows.push([kind.name, decisions, evaluated, flipped, ...flips, groups.length, seconds, rate]);
+    rows.push([
+      kind.name,
+      decisions,
+      evaluated,
+      flipped,
+      ...flips,
+      groups.length,
+      seconds,
+      rate,
+      cpu.toFixed(1),
+      Math.round(decisions / cpu),
+    ]);
+    facts[`decisions_per_cpu_second_${at === 0 ? 'traffic' : 'all_different'}`] = Math.round(decisions / cpu);
     facts[`decisions_per_second_${at === 0 ? 'traffic' : 'all_different'}`] = rate;
   }
   const chain = await chainHolds(zone, say);
@@ -183,6 +204,8 @@ async function run({ size, seed, place, say }: ProofRequest): Promise<ProofRepor
       'groups listed',
       'seconds',
       'per second',
+      'CPU s',
+      'per CPU s',
     ],
     rows,
     facts: { ...facts, chained: chain.checked },
