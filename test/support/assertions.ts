@@ -38,6 +38,12 @@ export function rsaPublicJwk(modulusLength: number, publicExponent = 65_537): Js
   return publicKey.export({ format: 'jwk' }) as JsonObject;
 }
 
+/**
+ * How far the test client's clock is ahead, within what clocks may differ by: what may be older than Redis' memory counts
+ * as used, and the Redis of a test has just begun to remember.
+ */
+export const aheadSeconds = 55;
+
 export interface AssertionParts {
   readonly clientId: string;
   readonly issuer: string;
@@ -50,7 +56,8 @@ export interface AssertionParts {
 export async function clientAssertion(key: SigningClientKey, parts: AssertionParts): Promise<string> {
   const now = Math.floor(Date.now() / 1000);
   const { clientId, issuer } = parts;
-  const right = { iss: clientId, sub: clientId, aud: issuer, iat: now, exp: now + 60, jti: randomUUID() };
+  const parties = { iss: clientId, sub: clientId, aud: issuer };
+  const right = { ...parties, iat: now + aheadSeconds, exp: now + 120, jti: randomUUID() };
   const claims = { ...right, ...parts.claims };
   const header = { alg: key.alg, kid: key.kid, typ: 'client-authentication+jwt', ...parts.header };
   return new SignJWT(claims).setProtectedHeader(header).sign(key.privateKey);

@@ -102,7 +102,7 @@ export type AssertionVerdict =
       readonly jti: string;
       /** How long this very assertion could still be shown. */
       readonly ttlMs: number;
-      /** By the client's own word, or as early as its life allows. */
+      /** The earliest it can have been made: by the client's own clock, or as early as its life allows. */
       readonly issuedAtMs: number;
     }
   | { readonly kind: 'refused'; readonly cause: string };
@@ -149,6 +149,6 @@ export function judgeAssertion({ claims }: ClientAssertion, expected: Expected):
     kind: 'accepted',
     jti,
     ttlMs: expiresAtMs - expected.nowMs,
-    issuedAtMs: Math.floor(issuedAt) * 1000,
+    issuedAtMs: (Math.floor(issuedAt) - leewaySeconds) * 1000,
   };
 }

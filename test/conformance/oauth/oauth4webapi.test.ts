@@ -4,6 +4,7 @@ import { webcrypto } from 'node:crypto';
 import { createRemoteJWKSet, customFetch as joseFetch, jwtVerify } from 'jose';
 import * as oauth from 'oauth4webapi';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { aheadSeconds } from '../../support/assertions.ts';
 import { accessTokenType, resource, startForeignClientWorld, tokenExchange } from './foreign-client.ts';
 import type { ForeignClientWorld } from './foreign-client.ts';
 
@@ -25,7 +26,12 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(async () => world?.[Symbol.asyncDispose]());
 
-const signed = (): oauth.ClientAuth => oauth.PrivateKeyJwt({ key: assertionKey, kid: world.signingKey.kid });
+const signed = (): oauth.ClientAuth =>
+  oauth.PrivateKeyJwt(
+    { key: assertionKey, kid: world.signingKey.kid },
+    // A fresh Redis has just begun to remember: see aheadSeconds.
+    { [oauth.modifyAssertion]: (_header, payload) => void (payload['iat'] = Number(payload['iat']) + aheadSeconds) },
+  );
 const zoneParameter = (): Record<string, string> => ({ zone_id: world.zone.id });
 
 interface Exchange {

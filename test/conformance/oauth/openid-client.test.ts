@@ -2,6 +2,7 @@
 import { webcrypto } from 'node:crypto';
 import * as client from 'openid-client';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { aheadSeconds } from '../../support/assertions.ts';
 import { accessTokenType, resource, startForeignClientWorld, tokenExchange } from './foreign-client.ts';
 import type { ForeignClientWorld } from './foreign-client.ts';
 
@@ -23,7 +24,13 @@ beforeAll(async () => {
   const jwk = signingKey.privateKey.export({ format: 'jwk' });
   const key = await webcrypto.subtle.importKey('jwk', jwk, { name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign']);
   bySecret = await configure(secretClient.id, client.ClientSecretBasic(secretClient.secret));
-  byAssertion = await configure(signingClient.id, client.PrivateKeyJwt({ key, kid: signingKey.kid }));
+  byAssertion = await configure(
+    signingClient.id,
+    client.PrivateKeyJwt(
+      { key, kid: signingKey.kid },
+      { [client.modifyAssertion]: (_header, payload) => void (payload['iat'] = Number(payload['iat']) + aheadSeconds) },
+    ),
+  );
   bound = await configure(boundClient.id, client.ClientSecretPost(boundClient.secret));
   await vi.waitFor(async () => exchange(byAssertion), { timeout: 30_000, interval: 300 });
 }, 120_000);
