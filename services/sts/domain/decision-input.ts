@@ -26,13 +26,16 @@ export const lifecycleResource: DecidedResource = {
   scopes: [lifecycleScope],
 };
 
+/** What policy is asked for when a user signs in, so that policies by resource and scope can name it; no mandate has it. */
+export const userSessionScope = 'user:session';
+
 /** Stands in `input.resource` when a user signs in: the mandate that follows opens nothing by itself. */
 export const userResource: DecidedResource = {
   type: 'Users',
   id: 'caracal:users',
   identifier: 'caracal:users',
   kind: 'users',
-  scopes: [],
+  scopes: [userSessionScope],
 };
 
 /** What policies know of a subject or an actor. */

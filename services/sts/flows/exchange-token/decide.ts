@@ -2,7 +2,7 @@
 import { fail } from '#mesh/failure';
 import type { Failure } from '#mesh/failure';
 import { lifecycleScope } from '../../domain/audience.ts';
-import { lifecycleResource, userResource } from '../../domain/decision-input.ts';
+import { lifecycleResource, userResource, userSessionScope } from '../../domain/decision-input.ts';
 import type { DecidedResource, SubjectFacts } from '../../domain/decision-input.ts';
 import type { Asked } from '../evidence.ts';
 import { decideByPolicy, refusalOf } from '../decide-by-policy.ts';
@@ -87,13 +87,19 @@ async function decideCandidate(deps: DecideDeps, at: DecideAt, candidate: Candid
   return ask(deps, at, { resource: { ...resource, type: 'Resource' }, scopes, action: 'TokenExchange', endsAtMs });
 }
 
+/** May this user sign in here at all? What is granted is neither scope nor target. */
+async function decideUser(deps: DecideDeps, at: DecideAt): Promise<Decided> {
+  const about = { resource: userResource, scopes: [userSessionScope], action: 'UserSession' } as const;
+  return { ...(await ask(deps, at, about)), scopes: [] };
+}
+
 /** Every decision of the exchange, in the order asked; lifecycle last. */
 export async function decide(deps: DecideDeps, resolved: Resolved, at: DecideAt): Promise<readonly Decided[]> {
   const pending = resolved.candidates.map(async (candidate) => decideCandidate(deps, at, candidate));
   if (resolved.lifecycle) {
     pending.push(ask(deps, at, { resource: lifecycleResource, scopes: [lifecycleScope], action: 'SessionLifecycle' }));
   }
-  if (at.subject.user) pending.push(ask(deps, at, { resource: userResource, scopes: [], action: 'UserSession' }));
+  if (at.subject.user) pending.push(decideUser(deps, at));
   return Promise.all(pending);
 }
 

@@ -140,7 +140,7 @@ describe('a user', () => {
         action: { id: 'UserSession' },
         resource: { identifier: 'caracal:users' },
         context: {
-          requested_scopes: [],
+          requested_scopes: ['user:session'],
           subject_claims: { sub: alice, sub_type: 'user', client_id: world.agent.id, claims: { groups: ['staff'] } },
         },
       },
