@@ -143,13 +143,13 @@ describe('introspection', () => {
 describe('revocation', () => {
   it('takes the id of a per-call mandate and the session of an ambient one', async () => {
     const { deps, ports, ask, sign } = setUp();
-    const perCall = await sign({ jti: 'the-jti' });
+    const perCall = await sign({ jti: '01900000-0000-7000-8000-0000000000aa' });
     const ambient = await sign({ use: 'ambient', aud: [ports.issuer], sid: 'the-sid' });
     const request = (token: string) => ({ ...ask(token), waitMs: undefined });
     expect(await revokeToken(deps, request(perCall))).toEqual({ number: 1, barrier: undefined });
     expect(await revokeToken(deps, request(ambient))).toEqual({ number: 2, barrier: undefined });
     expect(deps.tokenRevoker.revoked.map(({ anchor }) => anchor)).toEqual([
-      { kind: 'jti', id: 'the-jti' },
+      { kind: 'jti', id: '01900000-0000-7000-8000-0000000000aa' },
       { kind: 'session', id: 'the-sid' },
     ]);
     expect(await revokeToken(deps, { ...ask(perCall), waitMs: 5 })).toMatchObject({
