@@ -165,6 +165,8 @@ describe('providers', () => {
     const one = `${base}/providers/${textOf(made, 'id')}`;
     const keyed = { config: { ...config, client_authentication: 'private_key_jwt' } };
     expect(fieldsOf(await patch(one, keyed, '"1"'))).toEqual(['secrets.private_key']);
+    const moved = { config: { ...config, token_url: 'https://evil.test/token' } };
+    expect(fieldsOf(await patch(one, moved, '"1"'))).toEqual(['secrets.client_secret']);
     const open = { config: { ...config, client_authentication: 'none' } };
     expect(await patch(one, open, '"1"')).toMatchObject({ status: 200, body: { secret_names: ['client_secret'] } });
   });

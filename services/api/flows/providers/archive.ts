@@ -2,10 +2,10 @@
 import { fail } from '#mesh/failure';
 import type { IfMatch } from '../../domain/entity-tag.ts';
 import type { Provider } from '../../domain/provider-kind.ts';
-import type { ControlTransaction } from '../../ports/control-store.ts';
 import type { ApiDeps } from '../../ports/deps.ts';
 import type { ZoneCall } from '../admin-call.ts';
 import { changeGuarded } from '../change-guarded.ts';
+import { endConnections } from '../connections/end-all.ts';
 
 /** @throws not_found, version_mismatch, conflict (a resource uses it). */
 export async function archiveProvider(
@@ -23,23 +23,10 @@ export async function archiveProvider(
     apply: async (tx) => {
       // The row is locked: a resource that is about to name it waits, and finds it gone.
       if (await tx.hasResourceOf(id)) throw fail('conflict', { description: 'A resource uses this provider.' });
+      // Tokens of a provider that is gone are of use to nobody but a thief.
       await endConnections(tx, id);
       return tx.providers.archive(id);
     },
     tell: (tx, changed) => tx.invalidate('provider', id, changed.version),
   });
 }
-
-/** Tokens of a provider that is gone are of use to nobody but a thief. */
-async function endConnections(tx: ControlTransaction, providerId: string): Promise<void> {
-  for (const state of ['active', 'broken'] as const) {
-    for (;;) {
-      const { items } = await tx.connections.page({ limit: pageSize, cursor: undefined }, { providerId, state });
-      for (const { id } of items) await tx.revokeConnection(id);
-      if (items.length < pageSize) break;
-    }
-  }
-}
-
-/** What one page may hold. */
-const pageSize = 500;

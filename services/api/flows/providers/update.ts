@@ -1,11 +1,15 @@
-// Changes a provider. Secrets that are not named stay as they are; its kind never changes.
+// Changes a provider. Secrets that are not named stay as they are, and as far as they reach; its kind never changes.
 import { fail } from '#mesh/failure';
+import type { JsonObject } from '#mesh/failure';
+import { movesTokens, reachProblems } from '../../domain/credential-reach.ts';
 import type { IfMatch } from '../../domain/entity-tag.ts';
 import { type Provider, providerProblems } from '../../domain/provider-kind.ts';
 import type { Patch } from '../../ports/collection.ts';
+import type { ControlTransaction } from '../../ports/control-store.ts';
 import type { ApiDeps } from '../../ports/deps.ts';
 import { type ZoneCall, found } from '../admin-call.ts';
 import { changedFields, changeGuarded } from '../change-guarded.ts';
+import { endConnections } from '../connections/end-all.ts';
 import { sealSecrets } from './seal.ts';
 
 export interface UpdateProvider {
@@ -40,10 +44,22 @@ export async function updateProvider(deps: ApiDeps, call: ZoneCall, update: Upda
     ifMatch: update.ifMatch,
     verb: 'update',
     fields,
-    apply: async (tx) => {
+    apply: async (tx, current) => {
+      if (patch.config) await changeReach(tx, current, { config: patch.config, secrets });
       await tx.putSecrets(id, sealed);
       return tx.providers.update(id, patch);
     },
     tell: (tx, changed) => tx.invalidate('provider', id, changed.version),
   });
+}
+
+/** Judged on the locked row. Refresh tokens were given to the server of before and are shown to no other. */
+async function changeReach(
+  tx: ControlTransaction,
+  { id, kind, config: before }: Provider,
+  { config: after, secrets }: { config: JsonObject; secrets: Readonly<Record<string, string>> },
+): Promise<void> {
+  const fields = reachProblems(kind, { before, after }, secrets);
+  if (fields.length > 0) throw fail('invalid_request', { fields });
+  if (movesTokens(before, after)) await endConnections(tx, id);
 }
