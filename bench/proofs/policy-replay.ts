@@ -148,6 +148,52 @@ async function chainHolds(
   return { checked, findings };
 }
 
+/** What a replay found and what it cost. */
+interface Replayed {
+  readonly range: Range;
+  readonly summary: Summary;
+  readonly cpuSeconds: number;
+}
+
+async function timedReplay(
+  { installation, pattern }: { installation: ProofInstallation; pattern: Pattern },
+  range: Range,
+  say: (line: string) => void,
+): Promise<Replayed> {
+  const pids = Object.fromEntries(busyParts.map((name) => [name, installation.part(name).pid()]));
+  const before = cpuSeconds(pids);
+  const summary = await replay(installation, pattern, range);
+  const after = cpuSeconds(pids);
+  const spent = busyParts.map((name) => (after[name] ?? 0) - (before[name] ?? 0));
+  say(`CPU seconds: ${busyParts.map((name, n) => `${name} ${spent[n]?.toFixed(1)}`).join(', ')}`);
+  return { range, summary, cpuSeconds: spent.reduce((sum, seconds) => sum + seconds, 0) };
+}
+
+const columns = [
+  ...[
+    'inputs',
+    'decisions',
+    'evaluated',
+    'flips',
+    'allow→deny',
+    'deny→allow',
+    'groups listed',
+    'seconds',
+    'per second',
+  ],
+  ...['CPU s', 'per CPU s'],
+];
+
+function rowOf({ range, summary, cpuSeconds: cpu }: Replayed): (string | number)[] {
+  const { decisions, evaluated, flipped, groups, transitions } = summary;
+  return [
+    ...[range.name, decisions, evaluated, flipped],
+    ...[transitions['allow_to_deny'] ?? 0, transitions['deny_to_allow'] ?? 0, groups.length],
+    ...[(summary.elapsed_ms / 1000).toFixed(1), summary.decisions_per_second],
+    ...[cpu.toFixed(1), Math.round(decisions / cpu)],
+  ];
+}
+
 async function run({ size, seed, place, say }: ProofRequest): Promise<ProofReport> {
   await using installation = await startProofInstallation({ ...place, services, overrides });
   await using zone = await openGovernedZone(installation, await makeZone(installation));
@@ -159,58 +205,20 @@ async function run({ size, seed, place, say }: ProofRequest): Promise<ProofRepor
     { name: 'as traffic is', allDifferent: false, sinceMs: Date.now() - 48 * hourMs },
     { name: 'every input another', allDifferent: true, sinceMs: Date.now() - 24 * hourMs },
   ];
-  const rows: (string | number)[][] = [];
-  const problems: string[] = [];
-  const facts: Record<string, number> = {};
+  const replayed: Replayed[] = [];
   for (const [at, kind] of kinds.entries()) {
     say(`recording ${size} decisions, ${kind.name}`);
     const range = await recordedRange(world, { ...kind, size, seed: seed + at });
-    const pids = Object.fromEntries(busyParts.map((name) => [name, installation.part(name).pid()]));
-    const before = cpuSeconds(pids);
-    const summary = await replay(installation, pattern, range);
-    const after = cpuSeconds(pids);
-    const spent = busyParts.map((name) => (after[name] ?? 0) - (before[name] ?? 0));
-    const cpu = spent.reduce((sum, seconds) => sum + seconds, 0);
-    say(`CPU seconds: ${busyParts.map((name, n) => `${name} ${spent[n]?.toFixed(1)}`).join(', ')}`);
-    problems.push(...problemsOf(range, summary));
-    const seconds = (summary.elapsed_ms / 1000).toFixed(1);
-    const { decisions, evaluated, flipped, groups, transitions, decisions_per_second: rate } = summary;
-    const flips = [transitions['allow_to_deny'] ?? 0, transitions['deny_to_allow'] ?? 0];
-    rows.push([
-      kind.name,
-      decisions,
-      evaluated,
-      flipped,
-      ...flips,
-      groups.length,
-      seconds,
-      rate,
-      cpu.toFixed(1),
-      Math.round(decisions / cpu),
-    ]);
-    facts[`decisions_per_cpu_second_${at === 0 ? 'traffic' : 'all_different'}`] = Math.round(decisions / cpu);
-    facts[`decisions_per_second_${at === 0 ? 'traffic' : 'all_different'}`] = rate;
+    replayed.push(await timedReplay(world, range, say));
   }
+  const problems = replayed.flatMap(({ range, summary }) => problemsOf(range, summary));
   const chain = await chainHolds(zone, say);
   if (chain.findings > 0) problems.push(`the ledger does not verify: ${chain.findings} findings`);
-  return {
-    columns: [
-      'inputs',
-      'decisions',
-      'evaluated',
-      'flips',
-      'allow→deny',
-      'deny→allow',
-      'groups listed',
-      'seconds',
-      'per second',
-      'CPU s',
-      'per CPU s',
-    ],
-    rows,
-    facts: { ...facts, chained: chain.checked },
-    problems,
+  const facts = {
+    chained: chain.checked,
+    decisions: replayed.reduce((sum, { summary }) => sum + summary.decisions, 0),
   };
+  return { columns, rows: replayed.map(rowOf), facts, problems };
 }
 
 export const policyReplayProof: Proof = {

@@ -33,7 +33,8 @@ async function onThisThread(): Promise<{ milliseconds: number; bytes: number }> 
   await client.call({ method: 'PUT', path, body: module, contentType: 'text/plain', timeoutMs });
   const body = JSON.stringify({ input: { source: large } });
   const reply = await client.call({ method: 'POST', path: '/v1/data/test/syntax_check/parsed', body, timeoutMs });
-  const text = isJsonObject(reply.body) ? String(reply.body['result']) : '';
+  const parsed = isJsonObject(reply.body) ? reply.body['result'] : undefined;
+  const text = typeof parsed === 'string' ? parsed : '';
   await client.call({ method: 'DELETE', path, timeoutMs });
   const startedMs = performance.now();
   checkPolicy(parseStrictJson(text, { maxBytes: 64 * 1024 * 1024, maxDepth: 20_000 }), large);

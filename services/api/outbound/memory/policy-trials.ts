@@ -5,7 +5,7 @@ import type { RecordedDecision } from '../../domain/replay-summary.ts';
 import type { PolicyTrials, RecordedDecisions, TrialCandidate, TrialDecision } from '../../ports/policy-trials.ts';
 
 /** A candidate with this text cannot be loaded; one that names a decision decides it. */
-export const refusedWord = 'BROKEN';
+const refusedWord = 'BROKEN';
 
 const problem = { policyVersionId: 'candidate-1', line: 2, column: 3, code: 'rego_parse_error', message: 'unexpected' };
 
@@ -47,7 +47,7 @@ export const memoryTrials: PolicyTrials = {
 };
 
 /** Recorded in this order; the last without its input. */
-export const recordedEvents: readonly RecordedDecision[] = (['allow', 'allow', 'deny', 'hold'] as const).map(
+const recordedEvents: readonly RecordedDecision[] = (['allow', 'allow', 'deny', 'hold'] as const).map(
   (decision, at) => ({
     eventId: `event-${at + 1}`,
     decision,
