@@ -99,6 +99,15 @@ describe('the signature of an id token', () => {
     expect(await verdict(tokenOf(ec).replace(/\.[^.]+$/, '.AAAA'))).toBe('err_jws_signature_verification_failed');
   });
 
+  it('is by any of the keys that fit when it names none', async () => {
+    const second = signer('second', 'ES256');
+    const { verdict } = setUp([ec, second, rsa]);
+    expect(await verdict(tokenOf(ec, { kid: undefined }))).toBe('genuine');
+    expect(await verdict(tokenOf(second, { kid: undefined }))).toBe('genuine');
+    const other = signer('ec', 'ES256');
+    expect(await verdict(tokenOf(other, { kid: undefined }))).toBe('err_jws_signature_verification_failed');
+  });
+
   it('is of nothing else than an id token', async () => {
     const { verdict } = setUp([ec]);
     expect(await verdict(tokenOf(ec, { typ: 'JWT' }))).toBe('genuine');

@@ -1,11 +1,14 @@
 // Id tokens by jose: the algorithms of the registration, the issuer's own keys, and nothing of what the header wishes for.
 import { compactVerify, errors } from 'jose';
-import type { CompactVerifyResult } from 'jose';
+import type { CompactVerifyResult, VerifyOptions } from 'jose';
 import { Failure } from '#mesh/failure';
 import { readPayload } from '../../domain/id-token.ts';
 import type { SubjectIssuer } from '../../domain/subject-issuer.ts';
 import type { IdTokens, IdTokenSignature } from '../../ports/id-tokens.ts';
 import type { IssuerKeys } from './issuer-keys.ts';
+
+/** Keys of one kind an issuer has at a time, generously. */
+const maxTried = 8;
 
 /** RFC 8725 §3.11: what says that it is something else is something else. */
 function isIdTokenType(typ: string | undefined): boolean {
@@ -23,8 +26,27 @@ function signatureOf({ payload, protectedHeader }: CompactVerifyResult): IdToken
 }
 
 export function createIdTokens(keys: IssuerKeys): IdTokens {
+  /** A token that names no key may be by any of those that fit; the one that made it says so. */
+  async function byAny(token: string, several: errors.JWKSMultipleMatchingKeys, options: VerifyOptions) {
+    let tried = 0;
+    for await (const key of several) {
+      const verified = await compactVerify(token, key, options).catch(() => undefined);
+      if (verified) return verified;
+      tried += 1;
+      if (tried >= maxTried) break;
+    }
+    throw new errors.JWSSignatureVerificationFailed();
+  }
+
   async function attempt(token: string, issuer: SubjectIssuer, anew: boolean): Promise<CompactVerifyResult> {
-    return compactVerify(token, await keys.get(issuer, { anew }), { algorithms: [...issuer.algorithms] });
+    const options: VerifyOptions = { algorithms: [...issuer.algorithms] };
+    const set = await keys.get(issuer, { anew });
+    try {
+      return await compactVerify(token, set, options);
+    } catch (error) {
+      if (error instanceof errors.JWKSMultipleMatchingKeys) return byAny(token, error, options);
+      throw error;
+    }
   }
 
   async function verified(token: string, issuer: SubjectIssuer): Promise<CompactVerifyResult> {
