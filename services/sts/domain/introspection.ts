@@ -10,10 +10,11 @@ export const inactive: Introspection = { active: false };
 
 /**
  * The client it was issued to, and whoever serves one of the resources it is made out to. An ambient mandate is made out to
- * the STS, which nobody serves.
+ * the STS, which nobody serves, whatever they are registered for.
  */
 export function mayKnow(application: Pick<Application, 'id' | 'serves'>, claims: MandateClaims): boolean {
-  return claims.client_id === application.id || claims.aud.some((audience) => application.serves.includes(audience));
+  if (claims.client_id === application.id) return true;
+  return claims.use === 'per_call' && claims.aud.some((audience) => application.serves.includes(audience));
 }
 
 /** What verifiers never need and outsiders could draw conclusions from. */

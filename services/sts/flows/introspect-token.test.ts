@@ -77,7 +77,7 @@ describe('introspection', () => {
 
   it('never counts the issuer as something that is served', async () => {
     const { deps, ports, ask, sign, serves, other } = setUp();
-    serves([resource]);
+    serves([resource, ports.issuer]);
     const ambient = await sign({ use: 'ambient', aud: [ports.issuer] });
     expect(await introspectToken(deps, ask(ambient, other))).toEqual({ active: false });
   });
