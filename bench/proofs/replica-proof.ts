@@ -17,7 +17,7 @@ function percentile(values: readonly number[], share: number): number {
   return Math.round(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0);
 }
 
-export function reachRows(reaches: readonly Reach[]): (readonly (string | number)[])[] {
+function reachRows(reaches: readonly Reach[]): (readonly (string | number)[])[] {
   return reachKinds.map((kind) => {
     const own = reaches.filter((reach) => reach.kind === kind);
     const times = own.map(({ elapsedMs }) => elapsedMs);
