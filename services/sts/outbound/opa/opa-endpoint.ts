@@ -1,6 +1,7 @@
 // One OPA server as decisions see it: asked in turn, loaded when it lacks a set, and believed only when the answer carries
 // the version's own sentinel. It knows when it last heard anything of the server, so that others can be asked in its place.
 import type { JsonValue } from '#mesh/failure';
+import { LRUCache } from 'lru-cache';
 import { createZoneTurns } from '../../domain/zone-turns.ts';
 import type { ZoneTurns } from '../../domain/zone-turns.ts';
 import type { Evaluation } from '../../ports/policy-engine.ts';
@@ -34,6 +35,10 @@ const maxWaitingPerZone = 1024;
 /** A server that failed is asked last for so long: one question a second finds out that it is back. */
 const avoidedMs = 1000;
 
+/** A set that does not compile is not compiled again for every question; ten seconds outlast a burst of them. */
+const refusedMs = 10_000;
+const maxRefused = 1024;
+
 /** What 256 policies have to say; reading more would hold up every other zone's decisions. */
 const answerLimits = { maxBytes: 1024 * 1024, maxDepth: 64 };
 
@@ -58,6 +63,8 @@ export class OpaEndpoint {
   readonly loader: SetLoader;
   readonly #options: EndpointOptions;
   readonly #turns: ZoneTurns;
+  /** Sets that this server refused a moment ago, which is what it would say again. */
+  readonly #refused = new LRUCache<string, true>({ max: maxRefused, ttl: refusedMs });
   #heardAtMs = 0;
   #avoidedUntilMs = 0;
 
@@ -86,6 +93,7 @@ export class OpaEndpoint {
     this.loader.touch(question.set);
     const first = await this.#patiently(question, patienceMs);
     if (first.kind !== 'not_loaded') return first;
+    if (this.#refused.has(question.set.sentinel)) return { kind: 'failed', status: 'malformed' };
     const failed = await this.#load(question.set);
     if (failed) return failed;
     const second = await this.#inTurn(question);
@@ -156,7 +164,8 @@ export class OpaEndpoint {
       return undefined;
     } catch (error) {
       const refused = error instanceof SetRefused;
-      if (!refused) this.#avoid();
+      if (refused) this.#refused.set(set.sentinel, true);
+      else this.#avoid();
       this.#options.onLoad?.(refused ? 'refused' : 'away');
       return { kind: 'failed', status: refused ? 'malformed' : 'policy_unavailable' };
     }

@@ -117,6 +117,21 @@ describe('several OPA servers', () => {
   });
 });
 
+describe('a set that OPA refuses', () => {
+  it('is not put again for every question', async () => {
+    let puts = 0;
+    const fake = await fakeOpa((request, response) => {
+      if (request.method === 'PUT') puts += 1;
+      const refusal = { code: 'invalid_parameter', errors: [{ code: 'rego_type_error', message: 'no' }] };
+      if (request.method === 'PUT') response.writeHead(400).end(JSON.stringify(refusal));
+      else response.end('{}');
+    });
+    const ask = engineOver(fake);
+    for (let n = 0; n < 5; n += 1) expect(await ask()).toEqual({ kind: 'failed', status: 'malformed' });
+    expect(puts).toBe(1);
+  });
+});
+
 describe('an OPA that answers', () => {
   it.each<[string, Behaviour]>([
     ['nothing of use', (_request, response) => void response.end('{}')],

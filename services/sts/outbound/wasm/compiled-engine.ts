@@ -44,7 +44,10 @@ const maxStrikes = 16;
 const forgiven = 0.25;
 /** Hundreds of times what a decision takes; a collection of garbage takes less. */
 const longMicroseconds = 5000;
-const lastsForgottenMs = 600_000;
+/** What is known of a version never changes. */
+const forGoodMs = 0;
+/** What did not compile, or had no place in the line, is not tried again for every question. */
+const triedAgainMs = 10_000;
 
 /** Half of the machine is enough for answers of ten microseconds. */
 const usualThreads = Math.max(1, Math.min(2, Math.floor(availableParallelism() / 4)));
@@ -143,20 +146,19 @@ class CompiledEngine implements AsyncDisposable {
 
   async #find(set: ModuleSet): Promise<Known> {
     const leftToServer: Known = { module: undefined, strikes: 0 };
-    if (!mayBeCompiled(set.sources, set.params)) return this.#keep(set, leftToServer);
+    if (!mayBeCompiled(set.sources, set.params)) return this.#keep(set, leftToServer, forGoodMs);
     try {
       // What may not be loaded is the server's to refuse, in its own words.
-      if (!(await this.#options.isInOrder(set))) return leftToServer;
+      if (!(await this.#options.isInOrder(set))) return this.#keep(set, leftToServer, triedAgainMs);
     } catch {
       return leftToServer;
     }
     const module = await this.#options.compiler.compile(set);
-    return module ? this.#keep(set, { module, strikes: 0 }) : leftToServer;
+    return module ? this.#keep(set, { module, strikes: 0 }) : this.#keep(set, leftToServer, triedAgainMs);
   }
 
-  #keep(set: ModuleSet, known: Known): Known {
-    // What was left to the server is looked at again, in case it was only busy then.
-    this.#known.set(set.sentinel, known, known.module ? {} : { ttl: lastsForgottenMs });
+  #keep(set: ModuleSet, known: Known, ttl = forGoodMs): Known {
+    this.#known.set(set.sentinel, known, { ttl });
     this.#options.onLoad?.(known.module ? 'compiled' : 'left_to_server');
     return known;
   }
