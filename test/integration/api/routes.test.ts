@@ -297,7 +297,10 @@ describe('policies and what a zone enforces', () => {
 
   test('begin from templates that compile and allow nothing without data', async () => {
     const templates = (await get('/v1/policy-templates')).body['items'] as { id: string; content: string }[];
-    expect(templates.map(({ id }) => id)).toEqual(['role-based', 'per-resource-scopes', 'delegation-bounded']);
+    expect(templates.map(({ id }) => id)).toEqual([
+      ...['role-based', 'attribute-based', 'per-resource-scopes', 'delegation-bounded', 'per-tool'],
+      ...['step-up-by-scope', 'business-hours', 'read-only-by-default'],
+    ]);
     for (const { id, content } of templates)
       expect((await post(`${base}/policies`, { name: id, content })).status, id).toBe(201);
   });
