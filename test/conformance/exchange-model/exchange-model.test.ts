@@ -32,7 +32,7 @@ function widening(subject: Subject): Subject {
 }
 
 describe('the reference model of exchange', () => {
-  it('agrees with the flows in random worlds, and both are met in every way', async () => {
+  it('agrees with the flows in random worlds, and both are met in every way', { timeout: 600_000 }, async () => {
     const tally = await flowTally(4000);
     expect(tally.divergences).toEqual([]);
     for (const name of ['granted', 'partly', 'refused'] as const) expect(tally[name]).toBeGreaterThan(200);
@@ -42,7 +42,7 @@ describe('the reference model of exchange', () => {
     expect(Object.keys(tally.by).length).toBe(6);
   });
 
-  it('notices a service that leaves a bound out', async () => {
+  it('notices a service that leaves a bound out', { timeout: 600_000 }, async () => {
     const tally = emptyTally();
     for (let index = 0; index < 40; index += 1) {
       const world = randomWorld(randomOf(2, index), { steps: 24, changing: true });
