@@ -116,7 +116,7 @@ function createMemory(options: KnowledgeOptions, isFresh: (stream: StreamName) =
     },
     anchorApplied(zoneId, kind, id) {
       cached.drops.anchorApplied(zoneId, kind, id);
-      if (kind === 'zone') subjects.resourceChanged(zoneId, kind, id);
+      subjects.anchorApplied(zoneId, kind, id);
     },
     keysChanged(zoneId) {
       zoneKeys.drop(zoneId);
