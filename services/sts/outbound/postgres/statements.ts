@@ -235,7 +235,10 @@ export async function insertSessionRecords(
             (id, zone_id, root_id, parent_id, application_id, subject, subject_type, agent_session_id, expires_at,
              subject_claims)
      SELECT r.id, $1::text,
-            coalesce((SELECT p.root_id FROM sts.session_records p WHERE p.zone_id = $1::text AND p.id = r.parent_id), r.parent_id, r.id),
+            CASE WHEN r.parent_id IS NULL THEN r.id
+                 ELSE coalesce((SELECT p.root_id FROM sts.session_records p WHERE p.zone_id = $1::text AND p.id = r.parent_id),
+                               r.parent_id)
+            END,
             r.parent_id, r.application_id, r.subject, r.subject_type, r.agent_session_id, r.expires_at,
             nullif(r.subject_claims, 'null'::jsonb)
        FROM jsonb_to_recordset($2::jsonb)
