@@ -3,6 +3,7 @@
 import type { JsonObject, JsonValue } from '#mesh/failure';
 import { tokens } from './policy-module.ts';
 import type { Token } from './policy-module.ts';
+import { unindexable } from './rule-index.ts';
 import { permittedBuiltins, reservedRoots } from './rego-builtins.ts';
 
 export interface PolicyProblem {
@@ -14,7 +15,12 @@ export interface PolicyProblem {
 
 interface Finding {
   readonly code:
-    'forbidden_reference' | 'forbidden_builtin' | 'reserved_name' | 'missing_result' | 'policy_too_complex';
+    | 'forbidden_reference'
+    | 'forbidden_builtin'
+    | 'reserved_name'
+    | 'missing_result'
+    | 'policy_too_complex'
+    | 'unindexable_comparison';
   readonly message: string;
   /** The dotted name to look for in the source; its first place is reported. */
   readonly name: string;
@@ -172,6 +178,11 @@ export function checkPolicy(tree: JsonValue, source: string): readonly PolicyPro
     walk.findings.push({ code: 'missing_result', message: 'a policy defines the rule "result"', name: 'package' });
   }
   for (const rule of rules) visit(walk, rule);
+  // A tree that is too large for one walk gets no second.
+  if (walk.findings.every(({ code }) => code !== 'policy_too_complex')) {
+    const broken = rules.flatMap((rule) => unindexable(rule));
+    walk.findings.push(...broken.map((finding) => ({ ...finding, code: 'unindexable_comparison' as const })));
+  }
   const all = [...tokens(source)];
   const unique = new Map(walk.findings.map((finding) => [`${finding.code} ${finding.name}`, finding]));
   return [...unique.values()].slice(0, maxProblems).map((finding) => locate(finding, all));
