@@ -38,7 +38,7 @@ function isUnindexable(term: JsonObject): boolean {
 function operatorOf(term: JsonValue | undefined): string {
   if (!isObject(term) || !Array.isArray(term['value'])) return '';
   const parts = term['value'] as readonly JsonValue[];
-  return parts.map((part) => (isObject(part) ? String(part['value']) : '')).join('.');
+  return parts.map((part) => (isObject(part) && typeof part['value'] === 'string' ? part['value'] : '')).join('.');
 }
 
 interface Comparison {

@@ -100,10 +100,13 @@ async function panics(sources: readonly string[]): Promise<boolean> {
       return file;
     }),
   );
-  return run(binary, ['check', ...files]).then(
-    () => false,
-    (error: { code?: unknown; stderr?: unknown }) => error.code === 2 && String(error.stderr).startsWith('panic:'),
-  );
+  try {
+    await run(binary, ['check', ...files]);
+    return false;
+  } catch (error) {
+    const { code, stderr } = error as { code?: unknown; stderr?: string };
+    return code === 2 && stderr?.startsWith('panic:') === true;
+  }
 }
 
 async function refuses(source: string): Promise<boolean> {

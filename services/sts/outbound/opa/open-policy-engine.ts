@@ -6,6 +6,7 @@ import type { PolicyEngine } from '../../ports/policy-engine.ts';
 import type { PolicyTrials } from '../../ports/policy-trials.ts';
 import { createCompiledEngine } from '../wasm/compiled-engine.ts';
 import { createPolicyCompiler } from '../wasm/policy-compiler.ts';
+import { guardCompiler } from './compile-guard.ts';
 import { createOpaClient } from './opa-client.ts';
 import type { OpaClient } from './opa-client.ts';
 import { createPolicyEngineOpa } from './policy-engine-opa.ts';
@@ -84,7 +85,7 @@ export function openPolicyEngine(options: OpenPolicyEngineOptions): OpenPolicyEn
   const syntax = stack.use(createSyntaxChecker({ token }));
   const servers = createPolicyEngineOpa({
     clients,
-    syntax,
+    syntax: guardCompiler(syntax, options.binary),
     maxLoadedSets,
     timeoutMs,
     onLoad: (outcome) => metrics.policyLoads.inc({ outcome }),
