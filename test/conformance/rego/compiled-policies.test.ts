@@ -75,6 +75,7 @@ describe('compiled policies', () => {
     ['large numbers', 'result := input.x + 9007199254740990'],
     ['regular expressions', 'result := regex.replace(input.text, "[a-z]+", "<$0>")'],
     ['decimals', 'result := 0.1 + 0.2'],
+    ['the least of a set', 'result := [min({null, 1, input.x}), max({null, input.x})]'],
     ['walk', 'result := count([x | walk(input, x)])'],
     ['object functions', 'result := object.union(input.map, {"z": 1})'],
     ['a string in a template', 'result := sprintf("%d of %v: %v", [1, input.x, input.list])'],
