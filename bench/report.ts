@@ -5,7 +5,6 @@ import { othersName } from './cpu.ts';
 import type { Ingestion } from './ingestion.ts';
 import type { LoadResult } from './load.ts';
 import type { CostlyPlace } from './profile.ts';
-import type { ExchangeBenchReport } from './token-exchange.ts';
 
 export interface Measure {
   readonly name: string;
@@ -29,6 +28,18 @@ export interface BenchReport {
   /** Milliseconds added to the bare proxy on one connection. */
   readonly addedLatencyMs: { readonly p50: number; readonly p99: number };
   readonly ingestion: Ingestion;
+  readonly profiles: Readonly<Record<string, readonly CostlyPlace[]>>;
+}
+
+export interface ExchangeBenchReport {
+  readonly takenAt: string;
+  readonly machine: { readonly cores: number; readonly model: string; readonly node: string };
+  readonly secondsEach: number;
+  readonly rounds: number;
+  /** The round of median rate for each measure. */
+  readonly measures: readonly Measure[];
+  /** Medians of what each round says beside its own baseline. */
+  readonly ratios: Readonly<Record<string, number>>;
   readonly profiles: Readonly<Record<string, readonly CostlyPlace[]>>;
 }
 

@@ -9,7 +9,7 @@ import type { GovernedPlace } from './governed-zone.ts';
 import { type LedgerLag, watchLedgerLag } from './ledger-lag.ts';
 import { type LoadResult, runLoad } from './load.ts';
 import { type CostlyPlace, profileProcess } from './profile.ts';
-import type { Measure } from './report.ts';
+import type { ExchangeBenchReport, Measure } from './report.ts';
 
 export interface ExchangeBenchOptions {
   /** Of the STS, on loopback. */
@@ -25,18 +25,6 @@ export interface ExchangeBenchOptions {
   readonly rounds: number;
   readonly profile: boolean;
   readonly say: (line: string) => void;
-}
-
-export interface ExchangeBenchReport {
-  readonly takenAt: string;
-  readonly machine: { readonly cores: number; readonly model: string; readonly node: string };
-  readonly secondsEach: number;
-  readonly rounds: number;
-  /** The round of median rate for each measure. */
-  readonly measures: readonly Measure[];
-  /** Medians of what each round says beside its own baseline. */
-  readonly ratios: Readonly<Record<string, number>>;
-  readonly profiles: Readonly<Record<string, readonly CostlyPlace[]>>;
 }
 
 const busyConnections = 16;

@@ -12,7 +12,7 @@ function pick<T>(random: Random, from: readonly T[]): T {
   return from[Math.floor(random() * from.length)] as T;
 }
 
-export function randomValue(random: Random, depth = 2): Json {
+function randomValue(random: Random, depth = 2): Json {
   const kind = Math.floor(random() * (depth > 0 ? 7 : 4));
   const some = (): Json[] => Array.from({ length: Math.floor(random() * 4) }, () => randomValue(random, depth - 1));
   switch (kind) {

@@ -38,7 +38,7 @@ export interface PolicyThread extends AsyncDisposable {
 const batchSize = 64;
 const maxWaitingPerZone = 1024;
 /** A thousand times what a decision usually takes, and a tenth of what one may take with OPA's server. */
-export const sliceMs = 25;
+const sliceMs = 25;
 const lookEveryMs = 5;
 /** Heap of the thread beside the memory of the compiled sets. */
 const heapMegabytes = 128;
