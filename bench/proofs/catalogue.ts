@@ -4,7 +4,7 @@ import { exchangeWireProof } from './exchange-wire.ts';
 import { keyProof } from './key-proof.ts';
 import { killProof } from './kill-proof.ts';
 import { narrowingProof } from './narrowing.ts';
-import { opaRestartProof, policyZonesProof } from './policy-proofs.ts';
+import { opaRestartProof, policyEnginesProof, policyZonesProof } from './policy-proofs.ts';
 import { policyReplayProof } from './policy-replay.ts';
 import type { Proof } from './proof.ts';
 import { replicaProof } from './replica-proof.ts';
@@ -18,5 +18,6 @@ export const proofs: readonly Proof[] = [
   exchangeWireProof,
   policyZonesProof,
   opaRestartProof,
+  policyEnginesProof,
   policyReplayProof,
 ];

@@ -1,4 +1,5 @@
-// What a thousand zones with policies of their own cost one another, and what OPA's restarts cost anyone.
+// What a thousand zones with policies of their own cost one another, what OPA's restarts cost anyone, and that compiled
+// policies say what OPA says.
 import type { Proof } from './proof.ts';
 import { runSuiteProof } from './suite-proof.ts';
 import type { SuiteFindings } from './suite-proof.ts';
@@ -45,6 +46,24 @@ export const opaRestartProof: Proof = {
         sizeVariable: 'CARACAL_OPA_RESTARTS',
         reportVariable: 'CARACAL_OPA_RESTART_REPORT',
         columns: ['restart', 'well again after ms'],
+        judge: () => [],
+      },
+      request,
+    ),
+};
+
+export const policyEnginesProof: Proof = {
+  name: 'policy-engines',
+  sentence: "Whatever compiled policies answer by themselves, OPA's server answers too.",
+  unit: 'random inputs to each feature of the policy language',
+  defaultSize: 200,
+  run: async (request) =>
+    runSuiteProof(
+      {
+        filter: 'test/conformance/rego/policy-engines',
+        sizeVariable: 'CARACAL_POLICY_ENGINES',
+        reportVariable: 'CARACAL_POLICY_ENGINES_REPORT',
+        columns: ['features', 'answered by compiled code', 'questions', 'compared'],
         judge: () => [],
       },
       request,
