@@ -26,6 +26,8 @@ export interface CandidateOptions {
 
 /** An OPA that does not say within this that it lives is left alone: whoever waits here is a person. */
 const pingTimeoutMs = 1500;
+/** An OPA that answers and does not load, for minutes or for good: below the 20 s that the API gives a validation. */
+const loadPatienceMs = 15_000;
 /** Candidates open at once: a replay is rare and long, and each one keeps its modules in every compilation. */
 const maxOpen = 4;
 const maxOpenPerZone = 2;
@@ -222,6 +224,22 @@ function createShares(): (zoneId: string) => () => void {
   };
 }
 
+/** Rejects when a load takes longer than a person waits; what it still puts is taken out when it ends. */
+async function soonEnough<T>(load: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(fail('policy_unavailable', { privateDetail: 'OPA takes too long' })),
+      loadPatienceMs,
+    );
+  });
+  try {
+    return await Promise.race([load, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 async function open(
   candidate: PolicyCandidate,
   options: CandidateOptions,
@@ -229,8 +247,9 @@ async function open(
 ): Promise<CandidateOpening> {
   const endpoint = await livingEndpoint(options.inOrder(candidate.zoneId));
   const loaded = new Candidate(endpoint, { set: trialSet(candidate), timeoutMs: options.timeoutMs, leave });
+  const loading = loaded.load();
   try {
-    const problems = await loaded.load();
+    const problems = await soonEnough(loading);
     if (problems.length === 0) return { kind: 'loaded', candidate: loaded };
     leave();
     return {
@@ -241,7 +260,8 @@ async function open(
       })),
     };
   } catch (error) {
-    await loaded[Symbol.asyncDispose]();
+    // Whoever asked is answered now: an OPA that hangs would hang once more over what is to be taken out.
+    void loading.catch(() => undefined).then(async () => loaded[Symbol.asyncDispose]());
     throw error instanceof Failure ? error : fail('policy_unavailable', { cause: error });
   }
 }
