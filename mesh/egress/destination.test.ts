@@ -181,11 +181,12 @@ describe('host entries', () => {
     ['[::1]:9000', { host: '::1', port: 9000 }],
     ['::1', { host: '::1', port: undefined }],
     ['api.example.com', { host: 'api.example.com', port: undefined }],
+    ['API.example.com.:443', { host: 'api.example.com', port: 443 }],
   ])('reads %s', (text, entry) => expect(parseHostEntry(text)).toEqual(entry));
   test('a host is compared without brackets, case and final dot', () => {
     expect(['[::1]', 'API.Example.', 'a.b'].map(bareHost)).toEqual(['::1', 'api.example', 'a.b']);
   });
-  test.each(['', 'http://x', 'a b', 'x:0', 'x:70000', 'user@host'])('refuses %j', (text) =>
+  test.each(['', '.', 'http://x', 'a b', 'x:0', 'x:70000', 'user@host'])('refuses %j', (text) =>
     expect(parseHostEntry(text)).toBeUndefined(),
   );
 });

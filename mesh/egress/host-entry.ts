@@ -21,8 +21,11 @@ export function parseHostEntry(text: string): HostEntry | undefined {
   const match = /^(?:\[([0-9a-f:.]+)\]|([^:[\]/@\s]+)|([0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:.]*))(?::(\d{1,5}))?$/.exec(
     trimmed,
   );
-  const host = match?.[1] ?? match?.[2] ?? match?.[3];
-  if (match === null || host === undefined) return undefined;
+  const found = match?.[1] ?? match?.[2] ?? match?.[3];
+  if (match === null || found === undefined) return undefined;
+  // As hosts of URLs are compared, or an entry that ends in a dot would name nothing, and deny nothing.
+  const host = bareHost(found);
+  if (host === '') return undefined;
   const port = match[4] === undefined ? undefined : Number(match[4]);
   return port !== undefined && (port < 1 || port > 65_535) ? undefined : { host, port };
 }

@@ -56,6 +56,7 @@ describe('the rule of a hold', () => {
     [{ type: 'mfa', approvers: 'alice' }],
     [{ type: 'mfa', approvers: ['alice', 1] }],
     [{ type: 'mfa', approvers: ['alice', ''] }],
+    [{ type: 'mfa', approvers: ['alice', 'b\0'] }],
     [{ type: 'mfa', ttl_seconds: 0 }],
     [{ type: 'mfa', ttl_seconds: 1.5 }],
     [{ type: 'mfa', ttl_seconds: '60' }],

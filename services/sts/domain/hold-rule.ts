@@ -21,6 +21,9 @@ const maxApprovers = 32;
 /** As long as a `sub` of an approver may be (api.admin_tokens). */
 const maxApproverLength = 256;
 
+// oxlint-disable-next-line no-control-regex -- no name of anybody holds control characters, and no store takes NUL
+const control = /[\u0000-\u001f\u007f]/;
+
 const members: ReadonlySet<string> = new Set(['type', 'approvers', 'ttl_seconds']);
 
 function isObject(value: JsonValue): value is JsonObject {
@@ -31,12 +34,15 @@ function readType(value: JsonValue | undefined): ChallengeType | undefined {
   return challengeTypes.find((type) => type === value);
 }
 
+const isName = (text: string): boolean => !control.test(text) && text.isWellFormed();
+
 /** Undefined when absent, `malformed` when nobody could decide or not all of it is text. */
 function readApprovers(value: JsonValue | undefined): readonly string[] | undefined | 'malformed' {
   if (value === undefined) return undefined;
   if (!Array.isArray(value) || value.length === 0 || value.length > maxApprovers) return 'malformed';
   const named = (value as readonly JsonValue[]).filter(
-    (item): item is string => typeof item === 'string' && item !== '' && item.length <= maxApproverLength,
+    (item): item is string =>
+      typeof item === 'string' && item !== '' && item.length <= maxApproverLength && isName(item),
   );
   return named.length === value.length ? [...new Set(named)].toSorted() : 'malformed';
 }
