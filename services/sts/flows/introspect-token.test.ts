@@ -3,6 +3,7 @@ import { Failure } from '#mesh/failure';
 import type { MandateClaims } from '#mesh/mandate';
 import { createMemoryPorts } from '../outbound/memory/ports-memory.ts';
 import { createBarrierMemory, createTokenRevokerMemory } from '../outbound/memory/token-ends-memory.ts';
+import { createWatchPlaces } from '../domain/watch-places.ts';
 import { introspectForZone, introspectToken } from './introspect-token.ts';
 import { revokeToken } from './revoke-token.ts';
 
@@ -17,6 +18,7 @@ function setUp() {
     ...ports,
     tokenRevoker: createTokenRevokerMemory(ports.revocations),
     barrier: createBarrierMemory(),
+    barrierPlaces: createWatchPlaces({ inAll: 2, perZone: 1 }),
   };
   const ask = (token: string, by = owner) => ({
     asked: { requestId: 'r', traceId: undefined },
@@ -181,5 +183,24 @@ describe('revocation', () => {
       ['token.revoke', 'deny'],
       ['token.revoke', 'deny'],
     ]);
+  });
+});
+
+describe('waiting at the barrier', () => {
+  it('is for so many at once, whatever their tokens are; who does not wait is served as ever', async () => {
+    const { deps, ask, sign } = setUp();
+    const reached = Promise.withResolvers<undefined>();
+    const barrier = { ...deps.barrier, waitForAll: async () => (await reached.promise) ?? deps.barrier.waitForAll(1) };
+    const slow = { ...deps, barrier };
+    const waiting = revokeToken(slow, { ...ask('junk'), waitMs: 25_000 });
+    await expect.poll(() => deps.barrierPlaces.taken).toBe(1);
+    const token = await sign();
+    expect(await reasonOf(revokeToken(slow, { ...ask(token), waitMs: 25_000 }))).toBe('rate_limited');
+    expect(deps.tokenRevoker.revoked).toEqual([]);
+    expect(await reasonOf(revokeToken(slow, { ...ask(token), waitMs: undefined }))).toBe('no failure');
+    reached.resolve(undefined);
+    await waiting;
+    expect(await reasonOf(revokeToken(slow, { ...ask(await sign()), waitMs: 25_000 }))).toBe('no failure');
+    expect(deps.barrierPlaces.taken).toBe(0);
   });
 });

@@ -3,6 +3,7 @@
 import { asFailure, fail } from '#mesh/failure';
 import type { AnchorRef, MandateClaims } from '#mesh/mandate';
 import type { BarrierReport, RevocationBarrier } from '#mesh/revocation';
+import type { WatchPlaces } from '../domain/watch-places.ts';
 import type { TokenRevoker } from '../ports/token-revoker.ts';
 import { authenticateClient } from './exchange-token/authenticate-client.ts';
 import type { AuthenticateDeps, AuthenticatedClient } from './exchange-token/authenticate-client.ts';
@@ -18,7 +19,12 @@ export interface RevokeRequest extends TokenQuestion {
 
 export type RevokeDeps = AuthenticateDeps &
   ReadTokenDeps &
-  RefusalDeps & { readonly tokenRevoker: TokenRevoker; readonly barrier: RevocationBarrier };
+  RefusalDeps & {
+    readonly tokenRevoker: TokenRevoker;
+    readonly barrier: RevocationBarrier;
+    /** Whoever waits at the barrier looks into the database again and again. */
+    readonly barrierPlaces: WatchPlaces;
+  };
 
 export interface Revoked {
   /** Undefined when there was nothing to revoke. */
@@ -70,21 +76,36 @@ async function wait(deps: RevokeDeps, number: number | undefined, waitMs: number
   return number === undefined ? deps.barrier.waitForAll(waitMs) : deps.barrier.wait(number, waitMs);
 }
 
+/** A place at the barrier for who wants to wait, taken before anything is written. The function gives it back. */
+function placeAtBarrier({ barrierPlaces }: RevokeDeps, zoneId: string, waitMs: number | undefined): () => void {
+  if (waitMs === undefined) return () => undefined;
+  const leave = barrierPlaces.enter(zoneId);
+  if (!leave) throw fail('rate_limited', { retryAfterMs: 1000, privateDetail: 'too_many_at_the_barrier' });
+  return leave;
+}
+
 /**
  * Revokes. Throws `invalid_client`, `invalid_request` and `unsupported_token_type` as RFC 7009 §2.2.1 has them,
- * `store_unavailable` when nothing was revoked, `barrier_timeout` when it was and not every point has said so yet.
+ * `rate_limited` when too many wait already, `store_unavailable` when nothing was revoked, `barrier_timeout` when it was and not every point has said so yet.
  */
 export async function revokeToken(deps: RevokeDeps, request: RevokeRequest): Promise<Revoked> {
   let client: AuthenticatedClient | undefined;
   let number: number | undefined;
+  let leave = (): void => undefined;
   try {
     client = await authenticateClient(deps, request);
+    leave = placeAtBarrier(deps, client.zone.id, request.waitMs);
     const claims = await findTarget(deps, client, request.token);
     number = claims && (await write(deps, request, claims));
   } catch (error) {
+    leave();
     const failure = asFailure(error);
     await recordClientRefusal(deps, { eventType: 'token.revoke', request, client, failure });
     throw failure;
   }
-  return { number, barrier: await wait(deps, number, request.waitMs) };
+  try {
+    return { number, barrier: await wait(deps, number, request.waitMs) };
+  } finally {
+    leave();
+  }
 }
