@@ -15,19 +15,16 @@ export function namesHost(
   return entries.some((entry) => entry.host === host.host && (entry.port === undefined || entry.port === host.port));
 }
 
+const entryForm = /^(?:\[([0-9a-f:.]+)\]|([^:[\]/@\s]+)|([0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:.]*))(?::(\d{1,5}))?$/;
+
 /** Reads `host`, `host:port`, `[v6]` or `[v6]:port`; undefined when it is none of them. */
 export function parseHostEntry(text: string): HostEntry | undefined {
-  const trimmed = text.trim().toLowerCase();
-  const match = /^(?:\[([0-9a-f:.]+)\]|([^:[\]/@\s]+)|([0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:.]*))(?::(\d{1,5}))?$/.exec(
-    trimmed,
-  );
-  const found = match?.[1] ?? match?.[2] ?? match?.[3];
-  if (match === null || found === undefined) return undefined;
+  const [, inBrackets, name, address, portText] = entryForm.exec(text.trim().toLowerCase()) ?? [];
   // As hosts of URLs are compared, or an entry that ends in a dot would name nothing, and deny nothing.
-  const host = bareHost(found);
-  if (host === '') return undefined;
-  const port = match[4] === undefined ? undefined : Number(match[4]);
-  return port !== undefined && (port < 1 || port > 65_535) ? undefined : { host, port };
+  const host = bareHost(inBrackets ?? name ?? address ?? '');
+  const port = portText === undefined ? undefined : Number(portText);
+  if (host === '' || (port !== undefined && (port < 1 || port > 65_535))) return undefined;
+  return { host, port };
 }
 
 /** Every entry of a list; what is none was refused with the configuration. */
