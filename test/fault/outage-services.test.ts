@@ -66,7 +66,7 @@ describe.each([
   });
 
   it(`control-plane write: ${away === 'gone' ? 'activation 503, the rest works' : 'works'}`, async () => {
-    if (away === 'gone') expect(await activate(set)).toBe('503 sts_unavailable');
+    if (away === 'gone') expect(await activate(set)).toBe('503 policy_engine_unavailable');
     const zone = await refusalOf('POST', '/zones', { name: `Without OPA ${away}` });
     expect(zone).toBe('201 served');
     const application = { name: 'made', registration_method: 'managed', credential_type: 'token' };
