@@ -21,8 +21,13 @@ export interface IssuerKeys {
   get(issuer: SubjectIssuer, options?: { readonly anew: boolean }): Promise<KeySet>;
 }
 
-interface Held {
+interface ReadSet {
   readonly keys: KeySet;
+  /** Length of the text they were read from. */
+  readonly size: number;
+}
+
+interface Held extends ReadSet {
   readonly readAtMs: number;
 }
 
@@ -36,10 +41,12 @@ const pauseMs = 30_000;
 const afterFailureMs = 5000;
 /** An issuer per zone and some; each holds a few keys. */
 const maxIssuers = 2000;
+/** Usual sets have a few KiB, so that all of them stay; of the largest there are, a hundred and some do. */
+const maxHeldCharacters = 32 * 1024 * 1024;
 /** A set longer than this is no set of signing keys. */
 const maxKeys = 100;
 
-async function read({ egress }: IssuerKeysOptions, issuer: SubjectIssuer): Promise<KeySet> {
+async function read({ egress }: IssuerKeysOptions, issuer: SubjectIssuer): Promise<ReadSet> {
   const outcome = await egress.request({
     zoneId: issuer.zoneId,
     url: issuer.jwksUrl,
@@ -53,14 +60,18 @@ async function read({ egress }: IssuerKeysOptions, issuer: SubjectIssuer): Promi
   try {
     const document = parseStrictJson(outcome.text, { maxBytes, maxDepth: 8 }) as unknown as JSONWebKeySet;
     if (!Array.isArray(document.keys) || document.keys.length > maxKeys) throw unavailable('not_a_set');
-    return createLocalJWKSet(document);
+    return { keys: createLocalJWKSet(document), size: outcome.text.length };
   } catch (error) {
     throw fail('issuer_unavailable', { privateDetail: 'jwks_malformed', cause: error });
   }
 }
 
 export function createIssuerKeys(options: IssuerKeysOptions): IssuerKeys {
-  const held = new LRUCache<string, Held>({ max: maxIssuers });
+  const held = new LRUCache<string, Held>({
+    max: maxIssuers,
+    maxSize: maxHeldCharacters,
+    sizeCalculation: ({ size }) => Math.max(1, size),
+  });
   const triedAtMs = new LRUCache<string, number>({ max: maxIssuers });
   const reading = new Map<string, Promise<KeySet>>();
   const now = (): number => options.clock.monotonic();
@@ -70,9 +81,9 @@ export function createIssuerKeys(options: IssuerKeysOptions): IssuerKeys {
     if (under) return under;
     triedAtMs.set(key, now());
     const begun = read(options, issuer)
-      .then((keys) => {
-        held.set(key, { keys, readAtMs: now() });
-        return keys;
+      .then((set) => {
+        held.set(key, { ...set, readAtMs: now() });
+        return set.keys;
       })
       .finally(() => reading.delete(key));
     reading.set(key, begun);
