@@ -346,7 +346,7 @@ describe('the state of a hold', () => {
     expect((await status(id, secret, { wait: 1 })).body).toMatchObject({ state: 'pending' });
     const waiting = Array.from({ length: 64 }, async () => status(id, secret, { wait: 20 }));
     // Each that finds a place keeps it, so that the places fill however the first ones arrive.
-    const oneMore = async (): Promise<string | undefined> => {
+    const oneMore = async (): Promise<unknown> => {
       const more = status(id, secret, { wait: 20 });
       waiting.push(more);
       const told = await Promise.race([more, new Promise<undefined>((resolve) => setTimeout(resolve, 300, undefined))]);
