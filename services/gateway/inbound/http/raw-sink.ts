@@ -57,7 +57,7 @@ export class RawSink {
   refuse(failure: Failure, headers: readonly string[]): void {
     const response = this.#response;
     if (response.headersSent || response.destroyed) return;
-    for (let at = 0; at < headers.length; at += 2) response.setHeader(headers[at] ?? '', headers[at + 1] ?? '');
+    for (const [name, values] of Object.entries(byName(headers))) response.setHeader(name, values);
     // What is left of an unread body would be taken for the next request; the connection ends instead.
     if (!('stream' in response) && this.#call.isUnread) response.setHeader('connection', 'close');
     sendFailure(response, failure, this.#call.requestId);
