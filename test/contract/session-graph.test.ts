@@ -267,11 +267,14 @@ describe('a session graph in postgres', () => {
     await graph.change({ ...by(zoneId), caller }, (tx) => tx.insertSession(session, []));
     const anchored = { ...caller, anchorIds: [session.id] };
     await graph.find(anchored, session.id);
-    await graph.change({ ...by(zoneId), caller }, (tx) =>
+    const rev = await graph.change({ ...by(zoneId), caller }, (tx) =>
       tx.revoke([{ kind: 'agent_session', anchor: session.id }], 'test'),
     );
     await expect(graph.find(anchored, session.id)).rejects.toMatchObject({ reason: 'token_revoked' });
-    await expect(graph.find({ ...anchored, rev: Number.MAX_SAFE_INTEGER }, session.id)).resolves.toBeDefined();
+    await expect(graph.find({ ...anchored, rev }, session.id)).resolves.toBeDefined();
+    // Nobody has signed after a revocation that was never written.
+    const forged = { ...anchored, rev: Number.MAX_SAFE_INTEGER };
+    await expect(graph.find(forged, session.id)).rejects.toMatchObject({ reason: 'token_revoked' });
   });
 
   it('never counts above a limit, however many start at once', async () => {

@@ -15,6 +15,7 @@ const environment = process.env;
 const question = JSON.stringify({ zone_id: 'z1', request_id: 'r1' });
 const rpcs = [
   'caracal.audit.v1.AuditService/GetTrace',
+  'caracal.audit.v1.AuditService/ReadInputs',
   'caracal.audit.v1.AuditService/SearchEvents',
   'caracal.audit.v1.AuditService/VerifyRange',
 ];

@@ -344,15 +344,15 @@ describe('the state of a hold', () => {
     const application = await sts.application(zone);
     const { id, secret } = challengeOf(await sts.token(application, { resource: 'held' }));
     expect((await status(id, secret, { wait: 1 })).body).toMatchObject({ state: 'pending' });
-    const waiting = Array.from({ length: 64 }, async () => status(id, secret, { wait: 20 }));
+    const waiting = Array.from({ length: 64 }, async () => status(id, secret, { wait: 25 }));
     // Each that finds a place keeps it, so that the places fill however the first ones arrive.
     const oneMore = async (): Promise<unknown> => {
-      const more = status(id, secret, { wait: 20 });
+      const more = status(id, secret, { wait: 25 });
       waiting.push(more);
       const told = await Promise.race([more, new Promise<undefined>((resolve) => setTimeout(resolve, 300, undefined))]);
       return told?.headers['retry-after'];
     };
-    await expect.poll(oneMore, { timeout: 15_000, interval: 50 }).toBe('2');
+    await expect.poll(oneMore, { timeout: 24_000, interval: 50 }).toBe('2');
     const elsewhere = await waitInAnotherZone();
     expect(elsewhere.headers['retry-after']).toBeUndefined();
     await decide(id, 'rejected');
