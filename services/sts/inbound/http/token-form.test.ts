@@ -31,7 +31,11 @@ describe('the form of the token endpoint', () => {
       'access_token',
     );
     expect(read({ ...whole, subject_token: 't', subject_token_type: idTokenType }).subject?.type).toBe('id_token');
-    expect(refusal({ ...whole, subject_token_type: idTokenType })).toEqual(['invalid_request', 'subject_token']);
+    for (const type of [idTokenType, accessTokenType]) {
+      const named = { ...whole, subject_token_type: type };
+      expect(refusal(named)).toEqual(['invalid_request', 'subject_token']);
+      expect(refusal({ ...named, subject_token: '' })).toEqual(['invalid_request', 'subject_token']);
+    }
     const saml = 'urn:ietf:params:oauth:token-type:saml2';
     expect(refusal({ ...whole, subject_token: 't', subject_token_type: saml })).toEqual([
       'invalid_request',

@@ -58,7 +58,7 @@ class TokenFormReader extends FormReader {
     const isIdToken = type === idTokenType;
     const token = this.text('subject_token', isIdToken ? maxIdTokenLength : maxTokenLength);
     // A caller that names what it does not send would get more than it asked for.
-    if (token === undefined && isIdToken) this.refuse('subject_token', 'required with an id token type');
+    if (token === undefined && type !== undefined) this.refuse('subject_token', 'required with subject_token_type');
     return token === undefined ? undefined : { token, type: isIdToken ? 'id_token' : 'access_token' };
   }
 
