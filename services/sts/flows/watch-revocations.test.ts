@@ -63,6 +63,22 @@ async function reasonOf(work: Promise<unknown>): Promise<string> {
 }
 
 describe('a watcher', () => {
+  it('whose mandate was revoked hears of it and no more, though anchors flow without pause', async () => {
+    const { revocations, clock, watch } = setUp();
+    const frames = watch();
+    await next(clock, frames);
+    revocations.push({ zoneId, kind: 'jti', id: 'jti' });
+    const told: unknown[] = [];
+    const ended = (async () => {
+      for (let at = 0; at < 10; at += 1) {
+        revocations.push({ zoneId, kind: 'jti', id: `other-${at}` });
+        told.push(await next(clock, frames));
+      }
+    })();
+    expect(await reasonOf(ended)).toBe('token_revoked');
+    expect(told).toMatchObject([{ kind: 'revocations', anchors: [{ id: 'jti' }, { id: 'other-0' }] }]);
+  });
+
   it('misses nothing that is applied between its snapshot and the first wait', async () => {
     const { revocations, clock, watch } = setUp();
     revocations.push({ zoneId, kind: 'jti', id: 'before' });

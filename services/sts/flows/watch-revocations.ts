@@ -124,6 +124,7 @@ class Watch {
   readonly #waiting = new Waiting();
   readonly #stop = new AbortController();
   #head = 0;
+  #isEnding = false;
   #sentAtMs: number;
   /** Since when a frame has been offered that was not taken. */
   #offeredAtMs: number | undefined;
@@ -183,9 +184,9 @@ class Watch {
 
   /** What is to be said now. Throws when the watcher has lost the thread, or its own mandate was revoked. */
   #next(): WatchFrame | undefined {
-    const { revocations, clock, mandateReader } = this.#deps;
-    const { mandate, zoneId } = this.#request;
+    const { revocations, clock } = this.#deps;
     if (this.#waiting.overflowed) throw fail('revocation_stale', { privateDetail: 'watcher_too_slow' });
+    this.#endRevoked();
     const anchors = this.#waiting.take();
     const head = revocations.applied();
     // Numbers of another incarnation compare with nothing: the watcher starts again from a snapshot.
@@ -194,10 +195,18 @@ class Watch {
       if (this.#waiting.isEmpty) this.#head = head;
       return { kind: 'revocations', head: this.#head, anchors };
     }
-    if (revocations.refuses(zoneId, mandate.claims.rev, mandateReader.anchorsOf(mandate))) throw fail('token_revoked');
     if (clock.monotonic() - this.#sentAtMs < heartbeatMs) return undefined;
     this.#head = head;
     return { kind: 'heartbeat', head, fresh: revocations.isFresh() && revocations.mayServe() };
+  }
+
+  /** A watcher whose mandate was revoked is told what waits for it now, its own anchor most likely, and no more. */
+  #endRevoked(): void {
+    const { revocations, mandateReader } = this.#deps;
+    const { mandate, zoneId } = this.#request;
+    if (!revocations.refuses(zoneId, mandate.claims.rev, mandateReader.anchorsOf(mandate))) return;
+    if (this.#isEnding || this.#waiting.isEmpty) throw fail('token_revoked');
+    this.#isEnding = true;
   }
 
   #hasExpired(): boolean {
