@@ -13,7 +13,8 @@ export interface Client {
 
 const noProof = { dpop: undefined, method: 'POST', path: '/oauth/2/token', certificateThumbprint: undefined } as const;
 
-function requestOf(memory: MemoryPorts, client: Client, fields: Partial<TokenRequest> = {}): TokenRequest {
+/** A request for resource `a` by this client's secret, of everything it may have, changed as told. */
+export function tokenRequest(memory: MemoryPorts, client: Client, fields: Partial<TokenRequest> = {}): TokenRequest {
   return {
     asked: { requestId: 'r', traceId: undefined },
     source: '192.0.2.1',
@@ -49,7 +50,7 @@ export function exchangeWorld(options: MemoryOptions & { readonly registered?: r
   };
   register(options.registered ?? [{ client_id: agent.id }]);
   const ask = async (client: Client, fields: Partial<TokenRequest> = {}): Promise<TokenGrant> =>
-    exchangeToken(memory.ports, requestOf(memory, client, fields));
+    exchangeToken(memory.ports, tokenRequest(memory, client, fields));
   const ambient = async (client: Client, fields: Partial<TokenRequest> = {}): Promise<string> =>
     (await ask(client, fields)).accessToken;
   return { ...memory, owner, agent, stranger, register, ask, ambient };

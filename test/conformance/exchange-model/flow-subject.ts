@@ -1,4 +1,5 @@
 // The service of the comparison without a wire: the STS's own exchange flow over its ports in memory, a world put into them.
+import { tokenRequest } from '#test/exchange-world';
 import { parseMandate } from '#mesh/mandate';
 import type { JsonObject, JsonValue } from '#mesh/failure';
 import { asFailure } from '#mesh/failure';
@@ -15,8 +16,6 @@ interface Presented {
   readonly token: string;
   readonly sid: string;
 }
-
-const asked = { requestId: 'exchange-model', traceId: undefined };
 
 function judgeOf({ denied }: World): (input: JsonObject) => JsonValue {
   return (input) => {
@@ -117,24 +116,20 @@ export function createFlowSubject(world: World): Subject {
     const token = ask.subject === undefined ? undefined : issued.get(ask.subject)?.token;
     return token === undefined ? undefined : { token, type: 'access_token' };
   };
-  const request = (ask: Ask, step: number): TokenRequest => {
-    return {
-      asked,
-      source: '192.0.2.1',
-      zoneId: memory.zone.id,
-      applicationId: idOf(ask.client),
-      credential: { kind: 'secret', secret: applications.get(ask.client)?.secret ?? '' },
-      resources: ask.resources,
-      scopes: ask.scopes,
-      subject: subjectOf(ask, step),
-      actorToken: ask.actor === undefined ? undefined : issued.get(ask.actor)?.token,
-      agentSessionId: ask.session,
-      delegationEdgeId: ask.edge,
-      ttlSeconds: ask.ttlSeconds,
-      challenge: undefined,
-      proof: { dpop: undefined, method: 'POST', path: '/oauth/2/token', certificateThumbprint: undefined },
-    };
-  };
+  const request = (ask: Ask, step: number): TokenRequest =>
+    tokenRequest(
+      memory,
+      { id: idOf(ask.client), secret: applications.get(ask.client)?.secret ?? '' },
+      {
+        resources: ask.resources,
+        scopes: ask.scopes,
+        subject: subjectOf(ask, step),
+        actorToken: ask.actor === undefined ? undefined : issued.get(ask.actor)?.token,
+        agentSessionId: ask.session,
+        delegationEdgeId: ask.edge,
+        ttlSeconds: ask.ttlSeconds,
+      },
+    );
   return {
     async ask(ask, step): Promise<Observed> {
       try {

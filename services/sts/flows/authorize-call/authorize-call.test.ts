@@ -1,3 +1,4 @@
+import { tokenRequest } from '#test/exchange-world';
 import { describe, expect, it } from 'vitest';
 import { policyAnswer } from '../../outbound/memory/judging-memory.ts';
 import { createMemoryPorts } from '../../outbound/memory/ports-memory.ts';
@@ -12,22 +13,7 @@ async function setUp(options: MemoryOptions = {}) {
   const memory = createMemoryPorts(options);
   const { application, secret } = memory.addApplication();
   memory.addResource('a', ['read', 'write']);
-  const grant = await exchangeToken(memory.ports, {
-    asked,
-    source: '',
-    zoneId: memory.zone.id,
-    applicationId: application.id,
-    credential: { kind: 'secret', secret },
-    resources: ['a'],
-    scopes: undefined,
-    subject: undefined,
-    actorToken: undefined,
-    agentSessionId: undefined,
-    delegationEdgeId: undefined,
-    ttlSeconds: undefined,
-    challenge: undefined,
-    proof: { dpop: undefined, method: 'POST', path: '/oauth/2/token', certificateThumbprint: undefined },
-  });
+  const grant = await exchangeToken(memory.ports, tokenRequest(memory, { id: application.id, secret }));
   memory.ports.evidence.events.length = 0;
   const ask = async (more: Partial<CallQuestion> = {}): Promise<CallVerdict> =>
     authorizeCall(memory.ports, {

@@ -1,3 +1,4 @@
+import { tokenRequest } from '#test/exchange-world';
 import { describe, expect, it } from 'vitest';
 import type { JsonObject, JsonValue } from '#mesh/failure';
 import { policyAnswer } from '../../outbound/memory/judging-memory.ts';
@@ -18,22 +19,7 @@ async function setUp() {
   const memory = createMemoryPorts({ judge: (input) => policy.judge(input) });
   const { application, secret } = memory.addApplication();
   memory.addResource('a', ['read', 'write']);
-  const grant = await exchangeToken(memory.ports, {
-    asked: { requestId: 'mint', traceId: undefined },
-    source: '',
-    zoneId: memory.zone.id,
-    applicationId: application.id,
-    credential: { kind: 'secret', secret },
-    resources: ['a'],
-    scopes: undefined,
-    subject: undefined,
-    actorToken: undefined,
-    agentSessionId: undefined,
-    delegationEdgeId: undefined,
-    ttlSeconds: undefined,
-    challenge: undefined,
-    proof: { dpop: undefined, method: 'POST', path: '/oauth/2/token', certificateThumbprint: undefined },
-  });
+  const grant = await exchangeToken(memory.ports, tokenRequest(memory, { id: application.id, secret }));
   policy.judge = () => holds();
   memory.ports.evidence.events.length = 0;
   const ask = async (more: Partial<CallQuestion> = {}): Promise<CallVerdict> =>

@@ -1,3 +1,4 @@
+import { tokenRequest } from '#test/exchange-world';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Failure } from '#mesh/failure';
@@ -12,32 +13,14 @@ import type { MemoryOptions } from '../../outbound/memory/ports-memory.ts';
 import { exchangeToken } from './exchange-token.ts';
 import type { TokenGrant, TokenRequest } from './token-request.ts';
 
-const asked = { requestId: 'r', traceId: undefined };
-
 function setUp(options: MemoryOptions = {}) {
   const memory = createMemoryPorts(options);
   const { application, secret } = memory.addApplication();
   memory.addResource('a', ['read', 'write']);
   memory.addResource('b', ['read', 'admin']);
-  const request = (fields: Partial<TokenRequest> = {}): TokenRequest => ({
-    asked,
-    source: '192.0.2.1',
-    zoneId: memory.zone.id,
-    applicationId: application.id,
-    credential: { kind: 'secret', secret },
-    resources: ['a'],
-    scopes: undefined,
-    subject: undefined,
-    actorToken: undefined,
-    agentSessionId: undefined,
-    delegationEdgeId: undefined,
-    ttlSeconds: undefined,
-    challenge: undefined,
-    proof: { dpop: undefined, method: 'POST', path: '/oauth/2/token', certificateThumbprint: undefined },
-    ...fields,
-  });
+  const client = { id: application.id, secret };
   const exchange = async (fields: Partial<TokenRequest> = {}): Promise<TokenGrant> =>
-    exchangeToken(memory.ports, request(fields));
+    exchangeToken(memory.ports, tokenRequest(memory, client, fields));
   return { ...memory, application, exchange };
 }
 

@@ -1,4 +1,5 @@
 // Proofs at the token endpoint: what they bind, and what is refused without them.
+import { tokenRequest } from '#test/exchange-world';
 import { holderKey, makeProof, type HolderKey, type ProofParts } from '#test/proofs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -24,23 +25,17 @@ function setUp(senderConstraint: 'off' | 'allowed' | 'required') {
     shown: { readonly dpop?: string | undefined; readonly certificate?: string | undefined } = {},
     fields: Partial<TokenRequest> = {},
   ): Promise<TokenGrant> =>
-    exchangeToken(ports, {
-      asked: { requestId: 'r', traceId: undefined },
-      source: '192.0.2.1',
-      zoneId: memory.zone.id,
-      applicationId: application.id,
-      credential: { kind: 'secret', secret },
-      resources: ['a'],
-      scopes: undefined,
-      subject: undefined,
-      actorToken: undefined,
-      agentSessionId: undefined,
-      delegationEdgeId: undefined,
-      ttlSeconds: undefined,
-      challenge: undefined,
-      proof: { dpop: shown.dpop, method: 'POST', path: '/oauth/2/token', certificateThumbprint: shown.certificate },
-      ...fields,
-    });
+    exchangeToken(
+      ports,
+      tokenRequest(
+        memory,
+        { id: application.id, secret },
+        {
+          proof: { dpop: shown.dpop, method: 'POST', path: '/oauth/2/token', certificateThumbprint: shown.certificate },
+          ...fields,
+        },
+      ),
+    );
   const setPolicy = (policy: string): void => {
     memory.world.applications.set(application.id, { ...application, senderConstraint: policy });
   };
